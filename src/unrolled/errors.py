@@ -18,14 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 
 class UnrolledError(Exception):
     """The root of the tree: catch it to catch everything that this library raises on purpose."""
 
 
-class UserMistake(UnrolledError):
+class UserMistake(UnrolledError):  # noqa: N818  (a sentence about what happened, as all names here)
     """What was asked for cannot be done as it was asked; a command line ends with exit code 2."""
 
 
@@ -40,10 +42,16 @@ class UnknownName(UserMistake):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str | None = None) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        near = get_close_matches(name, self.known, n=1, cutoff=0.6)
+        # Without regard to case: LSTM is nearer to lstm than to nothing.
+        folded = {each.casefold(): each for each in self.known}
+        near = [folded[each] for each in get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)]
         shown = ", ".join(self.known[:40]) + (", …" if len(self.known) > 40 else "")
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {shown or 'none'}"
         super().__init__(f"{where + ': ' if where else ''}unknown {kind} {name!r}; {hint}")
+        self.where = where
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.kind, self.name, self.known, self.where)  # so that it can leave a worker process
 
 
 class BadOption(UserMistake):
@@ -61,6 +69,9 @@ class BadData(UserMistake):
         self.problem, self.path, self.line = problem, path, line
         where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
         super().__init__(where + problem)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problem, self.path, self.line)
 
 
 class BadModel(UserMistake):
@@ -83,8 +94,12 @@ class MissingExtra(UserMistake):
     """
 
     def __init__(self, package: str, *, extra: str, need: str) -> None:
+        self.package, self.extra, self.need = package, extra, need
         super().__init__(f"{need} needs the package {package}: pip install 'unrolled[{extra}]'")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), extra=self.extra, need=self.need), (self.package,)
 
-class NotFinite(UnrolledError):
+
+class NotFinite(UnrolledError):  # noqa: N818
     """A loss or a gradient became NaN or infinite. The step was not taken: the weights are those before it."""

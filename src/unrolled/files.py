@@ -8,10 +8,12 @@ see the whole new set from the moment of the marker on, even where the writer wa
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from unrolled.errors import CannotWrite
@@ -23,33 +25,47 @@ COMPLETE = "complete"
 def write_whole(path: str | Path, content: bytes) -> None:
     """Write one file, whole or not at all. Raises `CannotWrite` with the system's reason."""
     path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             _write_through(file, content)
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
         raise CannotWrite(f"cannot write {path}: {error.strerror or error}; what was there is unchanged") from None
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
 def replace_files(folder: str | Path, files: Mapping[str, bytes]) -> None:
     """Put a set of files into a folder (made if need be): all of them, or none. Other files stay.
 
-    Raises `CannotWrite` with the system's reason; what was in the folder is then unchanged.
+    Raises `CannotWrite` with the system's reason; what was in the folder is then unchanged. Raises `ValueError` for a
+    name that is no plain file name, or is one that the journal needs.
     """
     folder = Path(folder)
+    for name in files:
+        if name in (COMPLETE, STAGED, ".", "..", "") or Path(name).name != name:
+            raise ValueError(f"{name!r} cannot be the name of a file in a set")
+    fate = "what was there is unchanged"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         finish(folder)
-        staged = folder / STAGED
-        shutil.rmtree(staged, ignore_errors=True)
+        for name in files:
+            # Found out now, while the old set is whole: a file cannot take the place of a folder.
+            if (folder / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
+        _stage(folder / STAGED, files)
+        fate = f"the new files are whole, and are read from {folder / STAGED}"
+        finish(folder)
+    except OSError as error:
+        raise CannotWrite(f"cannot write into {folder}: {error.strerror or error}; {fate}") from None
+
+
+def _stage(staged: Path, files: Mapping[str, bytes]) -> None:
+    """All files and the marker, or nothing."""
+    try:
         staged.mkdir()
         for name, content in files.items():
             with open(staged / name, "wb") as file:
@@ -58,12 +74,11 @@ def replace_files(folder: str | Path, files: Mapping[str, bytes]) -> None:
         with open(staged / COMPLETE, "wb") as file:
             _write_through(file, b"")
         _sync_folder(staged)
-    except OSError as error:
-        if not (folder / STAGED / COMPLETE).exists():
-            shutil.rmtree(folder / STAGED, ignore_errors=True)
-        reason = f"{error.strerror or error}; what was there is unchanged"
-        raise CannotWrite(f"cannot write into {folder}: {reason}") from None
-    finish(folder)
+    except OSError:
+        # The marker first: without it what else is left counts for nothing.
+        (staged / COMPLETE).unlink(missing_ok=True)
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
 
 
 def finish(folder: str | Path) -> None:
@@ -95,16 +110,12 @@ def _write_through(file, content: bytes) -> None:  # type: ignore[no-untyped-def
 
 
 def _sync_folder(folder: Path) -> None:
-    # A rename is on the disk only when its folder is; Windows cannot open a folder, and does not need to.
+    # A rename is on the disk only when its folder is. Windows cannot open a folder, and does not need to; some network
+    # file systems cannot either, and there is no more that we could do there.
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        with suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)

@@ -11,6 +11,7 @@ argument. A NamedTuple stays one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,6 +40,9 @@ def tree_map(function: Callable[..., Any], state: State, *others: State) -> Stat
     if isinstance(state, Tensor):
         return function(state, *others)
     if isinstance(state, dict):
+        for other in others:
+            if not isinstance(other, dict) or other.keys() != state.keys():
+                raise ValueError(f"states must be nested alike: one has the keys {sorted(state)}, another has not")
         return {key: tree_map(function, state[key], *(other[key] for other in others)) for key in state}
     if isinstance(state, (tuple, list)):
         parts = [tree_map(function, *parts) for parts in zip(state, *others, strict=True)]
@@ -96,25 +100,39 @@ def to(state: State, *args: Any, **kwargs: Any) -> State:
 
 def save(state: State, path: str | Path) -> None:
     """Write a state to one safetensors file, whole or not at all. Never pickle."""
-    tensors: dict[str, Tensor] = {}
-
-    def name(leaf: Tensor) -> Tensor:
-        tensors[str(len(tensors))] = leaf.detach().contiguous().clone()
-        return leaf
-
-    tree_map(name, state)
-    structure, _ = _structure(state, 0)
-    write_whole(path, to_bytes(tensors, metadata={"state": json.dumps(structure)}))
+    # A clone, since safetensors refuses tensors that share memory, as the halves of an initial state often do.
+    tensors = [leaf.detach().to("cpu", copy=True).contiguous() for leaf in leaves(state)]
+    structure = json.dumps(_structure(state, 0)[0])
+    metadata = {"state": structure, "sha256": _checksum(structure, tensors)}
+    write_whole(path, to_bytes({str(k): leaf for k, leaf in enumerate(tensors)}, metadata=metadata))
 
 
 def load(path: str | Path, device: str = "cpu") -> State:
-    """Read what `save` wrote. A NamedTuple comes back as a plain tuple. Raises `BadData` for any other file."""
+    """Read what `save` wrote. A NamedTuple comes back as a plain tuple.
+
+    Raises `BadData` for a file that cannot be read, is no state, or is not byte for byte what was saved.
+    """
     try:
-        with safe_open(str(path), framework="pt", device=device) as file:
-            structure = json.loads((file.metadata() or {})["state"])
-            return _rebuild(structure, lambda key: file.get_tensor(str(key)))
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            tensors = [file.get_tensor(str(k)) for k in range(len(file.keys()))]
+        intact = _checksum(metadata["state"], tensors) == metadata["sha256"]
+        state = _rebuild(json.loads(metadata["state"]), tensors.__getitem__) if intact else None
+    except OSError as error:
+        raise BadData(f"cannot be read: {error.strerror or error}", path) from None
+    except (SafetensorError, KeyError, IndexError, ValueError, TypeError, RecursionError) as error:
         raise BadData(f"not a state saved by unrolled ({error})", path) from None
+    if not intact:
+        raise BadData("not the state that was saved: its checksum differs, so it was altered", path)
+    return to(state, device)
+
+
+def _checksum(structure: str, tensors: Sequence[Tensor]) -> str:
+    digest = hashlib.sha256(structure.encode())
+    for leaf in tensors:
+        digest.update(f"{leaf.dtype}{tuple(leaf.shape)}".encode())
+        digest.update(leaf.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _structure(state: State, next_leaf: int) -> tuple[Any, int]:
@@ -122,6 +140,8 @@ def _structure(state: State, next_leaf: int) -> tuple[Any, int]:
         return next_leaf, next_leaf + 1
     if isinstance(state, dict):
         kind, keys, items = "dict", list(state), list(state.values())
+        if not all(isinstance(key, str) for key in keys):
+            raise TypeError(f"a state can be saved where its dicts' keys are strings, not {keys}")
     else:
         kind, keys, items = "list" if isinstance(state, list) else "tuple", None, list(state)
     parts = []

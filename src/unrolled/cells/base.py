@@ -28,9 +28,16 @@ class Cell(nn.Module, ABC):
         input_size: features of an input element.
         hidden_size: units of the hidden state.
         blocks: the names, in the paper's letters, of the row blocks of `weight_ih` and `weight_hh`, first to last.
+        keeps: those of the blocks that are gates which, fully open, keep what the state held.
+        writes: those of the blocks that are gates which, fully open, take in what is new, and, shut, shut it out.
+
+    Initialisation reads `keeps` and `writes`, since a letter does not say it: the `f` of an LSTM keeps, that of the
+    minimal gated unit writes, and papers disagree about the `z` of a GRU.
     """
 
     blocks: ClassVar[tuple[str, ...]]
+    keeps: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -55,11 +62,21 @@ class Cell(nn.Module, ABC):
 
     @abstractmethod
     def gates(self, px: Tensor, state: State) -> NamedTuple:
-        """All values of one tick, named as in the paper. px: (batch, gates); each field: (batch, hidden)."""
+        """All values of one tick, named as in the paper. px: (batch, gates); each field: (batch, hidden).
+
+        The output is among them, as `h`: (batch, output).
+        """
 
     @abstractmethod
     def step(self, px: Tensor, state: State) -> tuple[Tensor, State]:
         """One tick. px: (batch, gates), state: of `batch` rows -> output: (batch, output), next state."""
+
+    def for_unroll(self) -> Cell:
+        """The cell that runs one unroll: itself, but where weights are drawn at random once for all time steps.
+
+        Every way to unroll asks for it first, and so does who steps a cell by hand through a sequence.
+        """
+        return self
 
     @abstractmethod
     def reset_parameters(self) -> None:

@@ -1,12 +1,14 @@
 """Ways to draw a cell's weights, so that the gradient does not vanish before training has begun.
 
-Each function changes a cell in place and returns nothing. They find a gate by its name in `cell.blocks`, so they
-work for every cell whose recurrent weight is `weight_hh` and whose biases are `bias_ih` and `bias_hh`.
+Each function changes a cell in place and returns nothing. They find a block by its name in `cell.blocks`, and what a
+gate does by `cell.keeps` and `cell.writes`, so they work for every cell whose weights are `weight_ih` and `weight_hh`
+and whose biases are `bias_ih` and `bias_hh`. Where one does not apply it raises `BadOption`, and changes nothing.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,23 +17,82 @@ from unrolled.cells.base import Cell
 from unrolled.errors import BadOption
 
 
+def initialise_(
+    cell: Cell,
+    how: Literal["uniform", "orthogonal"] = "uniform",
+    *,
+    forget_bias: float | None = None,
+    chrono: int | None = None,
+) -> None:
+    """Draw all weights anew, then set the gates' biases.
+
+    Args:
+        cell: any recurrence.
+        how: "uniform" is what the cell's constructor does; "orthogonal" is `orthogonal_` for what meets the hidden
+            state, `xavier_` for what meets the input, and zeros for the biases.
+        forget_bias: for `forget_bias_`, where not None.
+        chrono: for `chrono_`, where not None. Not together with `forget_bias`, since both set the same biases.
+    """
+    if how not in ("uniform", "orthogonal"):
+        raise BadOption(f"initialisation must be 'uniform' or 'orthogonal', not {how!r}")
+    if forget_bias is not None and chrono is not None:
+        raise BadOption("forget_bias and chrono set the same biases: give one of them")
+    if chrono is not None:
+        _check_chrono(cell, chrono)
+    if forget_bias is not None:
+        _check_forget_bias(cell)
+    if how == "orthogonal":
+        _parameter(cell, "weight_ih")
+        _parameter(cell, "weight_hh")
+    cell.reset_parameters()
+    if how == "orthogonal":
+        xavier_(cell)
+        orthogonal_(cell)
+        for name, parameter in cell.named_parameters(recurse=False):
+            if name.startswith("bias"):
+                nn.init.zeros_(parameter)
+    if forget_bias is not None:
+        forget_bias_(cell, forget_bias)
+    if chrono is not None:
+        chrono_(cell, chrono)
+
+
 @torch.no_grad()
 def uniform_(cell: Cell) -> None:
-    """Every weight and bias from U(-1/sqrt(hidden), 1/sqrt(hidden)): what `torch.nn`'s recurrent modules do."""
+    """Every weight and bias from U(-1/sqrt(hidden), 1/sqrt(hidden)): what `torch.nn`'s recurrent modules do.
+
+    It does not know of weights with another purpose, as a normalisation's gains: `cell.reset_parameters` does.
+    """
     bound = 1 / math.sqrt(cell.hidden_size)
     for parameter in cell.parameters(recurse=False):
         nn.init.uniform_(parameter, -bound, bound)
 
 
 @torch.no_grad()
+def xavier_(cell: Cell, gain: float = 1.0) -> None:
+    """Each block of the input weight from U(-a, a), a = gain * sqrt(6 / (input + hidden)), Glorot & Bengio 2010.
+
+    Block by block, since each gate is a layer of its own: taken as one matrix, four gates would have weights too small.
+    """
+    weight_ih = _parameter(cell, "weight_ih")
+    for name in cell.blocks:
+        nn.init.xavier_uniform_(_rows(cell, weight_ih, name), gain)
+
+
+@torch.no_grad()
 def orthogonal_(cell: Cell, gain: float = 1.0) -> None:
-    """Each square block of the recurrent weight an orthogonal matrix times `gain`.
+    """Each block of the recurrent weight an orthogonal matrix times `gain`.
 
     An orthogonal matrix keeps a vector's norm, so that a product of many of them neither vanishes nor explodes
     (Saxe, McClelland & Ganguli 2014, arXiv:1312.6120; for recurrence Arjovsky, Shah & Bengio 2016, arXiv:1511.06464).
+    Where h is projected, the blocks have more rows than columns, and still keep its norm; the projection `weight_hr`,
+    through which the recurrence passes too, gets orthonormal rows.
     """
+    weight_hh = _parameter(cell, "weight_hh")
     for name in cell.blocks:
-        nn.init.orthogonal_(_rows(cell, cell.weight_hh, name), gain)
+        nn.init.orthogonal_(_rows(cell, weight_hh, name), gain)
+    if isinstance(projection := getattr(cell, "weight_hr", None), Tensor):
+        nn.init.orthogonal_(projection, gain)
 
 
 @torch.no_grad()
@@ -41,20 +102,67 @@ def forget_bias_(cell: Cell, value: float = 1.0) -> None:
     Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015. Raises `BadOption` where the cell has
     no forget gate or no bias.
     """
+    _check_forget_bias(cell)
+    _set_bias(cell, "f", value)
+
+
+@torch.no_grad()
+def chrono_(cell: Cell, longest: int) -> None:
+    """Chrono initialisation: units that remember for 1 to `longest` steps, each a time of its own.
+
+        b_f = log(u), b_i = -b_f, u from U(1, longest - 1)
+
+    Tallec & Ollivier 2018, arXiv:1804.11188. A forget gate with bias b, and nothing else to move it, forgets in about
+    1 + exp(b) steps. The equations are the paper's for an LSTM; for a cell where one gate weighs old against new (a
+    GRU, coupled gates) the paper has the gate that writes begin at -log(u), which is the gate that keeps at log(u).
+    The bias is the sum of the cell's two bias vectors. Raises `BadOption` where the cell has no such gates, or no
+    bias, and where `longest` is below 3.
+    """
+    _check_chrono(cell, longest)
+    bias_ih, _ = _biases(cell)
+    log_u = bias_ih.new_empty(cell.hidden_size).uniform_(1, longest - 1).log_()
+    for name in cell.keeps:
+        _set_bias(cell, name, log_u)
+    for name in cell.writes:
+        _set_bias(cell, name, -log_u)
+
+
+def _check_forget_bias(cell: Cell) -> None:
+    if "f" not in cell.keeps:
+        gates = ", ".join(cell.blocks)
+        raise BadOption(f"{type(cell).__name__} has no forget gate whose bias could be set; its blocks are {gates}")
+    _biases(cell)
+
+
+def _check_chrono(cell: Cell, longest: int) -> None:
+    if not (cell.keeps or cell.writes):
+        raise BadOption(f"{type(cell).__name__} has no gate that keeps or writes its state: chrono does not apply")
+    if longest < 3:
+        raise BadOption(f"chrono needs the longest time to remember, 3 steps or more, not {longest}")
+    _biases(cell)
+
+
+def _set_bias(cell: Cell, block: str, value: Tensor | float) -> None:
     bias_ih, bias_hh = _biases(cell)
-    _rows(cell, bias_ih, "f").fill_(value)
-    _rows(cell, bias_hh, "f").zero_()
+    _rows(cell, bias_ih, block).copy_(torch.as_tensor(value))
+    _rows(cell, bias_hh, block).zero_()
 
 
 def _rows(cell: Cell, parameter: Tensor, block: str) -> Tensor:
-    if block not in cell.blocks:
-        raise BadOption(f"{type(cell).__name__} has no gate {block!r}; its blocks are {', '.join(cell.blocks)}")
     size = parameter.shape[0] // len(cell.blocks)
     start = cell.blocks.index(block) * size
     return parameter[start : start + size]
 
 
+def _parameter(cell: Cell, name: str) -> Tensor:
+    parameter = getattr(cell, name, None)
+    if not isinstance(parameter, Tensor):
+        raise BadOption(f"{type(cell).__name__} has no {name}: only 'uniform' can initialise it")
+    return parameter
+
+
 def _biases(cell: Cell) -> tuple[Tensor, Tensor]:
-    if getattr(cell, "bias_ih", None) is None or getattr(cell, "bias_hh", None) is None:
+    bias_ih, bias_hh = getattr(cell, "bias_ih", None), getattr(cell, "bias_hh", None)
+    if not isinstance(bias_ih, Tensor) or not isinstance(bias_hh, Tensor):
         raise BadOption(f"this {type(cell).__name__} was made without biases, so no gate's bias can be set")
-    return cell.bias_ih, cell.bias_hh
+    return bias_ih, bias_hh

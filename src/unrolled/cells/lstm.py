@@ -46,6 +46,8 @@ class LSTM(Cell):
     """
 
     blocks: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
+    keeps: ClassVar[tuple[str, ...]] = ("f",)
+    writes: ClassVar[tuple[str, ...]] = ("i",)
 
     def __init__(
         self,

@@ -4,10 +4,12 @@ filled in, so a file of predictions is a file of examples, and what was read can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from unrolled.errors import BadData
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,24 @@ class Example:
     """What every example has.
 
     Attributes:
+        blank: the name of the field that a prediction fills in.
         origin: file and line, where it was read from a file.
         rest: what the format read besides (other columns, comments, tree), kept so that writing loses nothing.
     """
 
+    blank: ClassVar[str]
+
     origin: Origin | None = field(default=None, compare=False, repr=False)
     rest: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def content(self) -> Hashable:
+        """What is given, without the blank: two examples of one content are duplicates, whatever their labels."""
+        raise NotImplementedError
+
+    def problem(self, what: str) -> BadData:
+        """The error that says what is wrong with this example, and where it was read."""
+        return BadData(what) if self.origin is None else BadData(what, self.origin.path, self.origin.line)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +58,15 @@ class LabelledText(Example):
         probabilities: filled in by a prediction: label -> probability.
     """
 
+    blank: ClassVar[str] = "label"
+
     text: str
     label: str | tuple[str, ...] | None = None
     probabilities: Mapping[str, float] | None = field(default=None, compare=False)
+
+    @property
+    def content(self) -> Hashable:
+        return self.text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +80,13 @@ class TaggedTokens(Example):
         confidence: filled in by a prediction: the probability of each chosen tag.
     """
 
+    blank: ClassVar[str] = "tags"
+
     tokens: tuple[str, ...]
     tags: tuple[str, ...] | None = None
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     confidence: tuple[float, ...] | None = field(default=None, compare=False)
+
+    @property
+    def content(self) -> Hashable:
+        return self.tokens

@@ -25,6 +25,7 @@ def unroll(cell: Cell, x: PackedSequence, state: State | None = None) -> tuple[P
         The outputs, packed as x is, data of shape (elements, output); and each row's state after its own last
         element, B rows in packed order.
     """
+    cell = cell.for_unroll()
     sizes = x.batch_sizes.tolist()
     if state is None:
         state = cell.initial_state(sizes[0])

@@ -1,0 +1,130 @@
+"""The contract of every data format: examples from a file, and examples into a file of the same kind.
+
+    read(path) -> examples        one at a time, in the file's order
+    write(path, examples)         whole or not at all; `.gz` and `.xz` are compressed
+
+A subclass is one file, and its file's name is the format's name. It says how lines become examples (`parse`) and
+examples become text (`render`); opening, decoding, compression and the checks that all share are here. What was read
+can be written again: what a format holds besides the example's fields travels in `Example.rest`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import ClassVar
+
+from unrolled.data.examples import Example, LabelledText, TaggedTokens
+from unrolled.data.lines import compress, decode, encode, read_lines
+from unrolled.errors import BadData, BadOption, UnknownName
+from unrolled.files import write_whole
+
+_FIELDS: Mapping[type[Example], tuple[str, ...]] = {
+    LabelledText: ("text", "label", "confidence", "probabilities"),
+    TaggedTokens: ("tokens", "tags", "confidence"),
+}
+
+
+class Format(ABC):
+    """One file format, told which examples to read and where in the file their fields stand.
+
+    Attributes:
+        suffixes: the file suffixes by which it is recognised.
+        holds: the example types that it can hold.
+        annotated: whether it can hold the blank filled in, to be read again; plain text cannot.
+
+    Args:
+        example_type: what to read or write.
+        columns: field of the example -> column of the file; a field not named has the format's own default.
+        features: name -> column, of further values per token (only `TaggedTokens`).
+        label_separator: in TSV and CSV, what stands between the labels of an example that may have several.
+        filled: whether an example whose blank is empty is a mistake, as in training and evaluation.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
+    holds: ClassVar[tuple[type[Example], ...]]
+    annotated: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        example_type: type[Example],
+        columns: Mapping[str, str] | None = None,
+        features: Mapping[str, str] | None = None,
+        *,
+        label_separator: str | None = None,
+        filled: bool = False,
+    ) -> None:
+        self.example_type = example_type
+        self.columns = dict(columns or {})
+        self.features = dict(features or {})
+        self.label_separator = label_separator
+        self.filled = filled
+        self._check()
+
+    def _check(self) -> None:
+        mine, theirs = type(self).__name__, self.example_type.__name__
+        if self.example_type not in self.holds:
+            raise BadOption(f"{mine} cannot hold {theirs}, only {', '.join(held.__name__ for held in self.holds)}")
+        for field in self.columns:
+            if field not in _FIELDS[self.example_type]:
+                raise UnknownName("field", field, _FIELDS[self.example_type])
+        if self.features and self.example_type is not TaggedTokens:
+            raise BadOption(f"features are columns beside tokens; {theirs} has none")
+        if self.label_separator == "":
+            raise BadOption("label_separator must not be empty")
+        if self.filled and not self.annotated:
+            raise BadOption(
+                f"{mine} holds no {self.example_type.blank}; use another format for training and evaluation"
+            )
+
+    @abstractmethod
+    def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
+        """Examples from lines, which still have their line ends. Raises `BadData` with the line's number."""
+
+    @abstractmethod
+    def render(self, examples: Iterable[Example]) -> Iterator[str]:
+        """Examples as text, in pieces. Raises `BadData` for an example that could not be read again."""
+
+    def read(self, path: str | Path) -> Iterator[Example]:
+        """The file's examples, one at a time. Raises `BadData` or `UnknownName`."""
+        return self._examples(read_lines(path), path)
+
+    def read_stream(self, stream: Iterable[bytes], where: str | Path = "standard input") -> Iterator[Example]:
+        """Examples from an open binary stream, each as soon as it is complete."""
+        return self._examples(decode(stream, where), where)
+
+    def write(self, path: str | Path, examples: Iterable[Example]) -> None:
+        """Write a file, whole or not at all. Raises `BadData` or `CannotWrite`."""
+        write_whole(path, compress(path, b"".join(self.write_stream(examples, path))))
+
+    def write_stream(self, examples: Iterable[Example], where: str | Path = "standard output") -> Iterator[bytes]:
+        """The bytes to put on an open binary stream, in pieces."""
+        return encode(self.render(examples), where)
+
+    def _examples(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
+        first = next(lines, None)
+        if first is None:
+            raise BadData("the file is empty", where)
+        example = None
+        for example in self.parse(chain([first], lines), where):
+            if self.filled and getattr(example, example.blank) is None:
+                raise example.problem(f"an example without {example.blank}, which training and evaluation need")
+            yield example
+        if example is None:
+            raise BadData("the file holds no examples", where)
+
+
+def aligned(example: TaggedTokens) -> TaggedTokens:
+    """The example, if it has tokens, none empty, and as many tags and feature values. Raises `BadData` if not."""
+    count = len(example.tokens)
+    if not count:
+        raise BadData("an example without tokens")
+    rows = {"tokens": example.tokens, **example.features} | ({"tags": example.tags} if example.tags is not None else {})
+    for name, values in rows.items():
+        if len(values) != count:
+            raise BadData(f"{count} tokens but {len(values)} {name}")
+        if "" in values:
+            raise BadData(f"{name} {values.index('') + 1} of {count} is empty")
+    return example

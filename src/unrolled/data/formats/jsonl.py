@@ -1,0 +1,109 @@
+"""JSON lines: one JSON object a line.
+
+Tokens, tags and feature values are lists of strings. A label is a string, a number, true or false; a list of them is
+several labels; `null` or nothing is a label that is not known. Blank lines are skipped. The keys of a line are kept
+in their order, and so are their values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from unrolled.data.examples import Example, LabelledText, TaggedTokens
+from unrolled.data.formats._tables import Label, Row, Table
+from unrolled.data.lines import is_blank, without_end
+from unrolled.errors import BadData
+
+
+class JSONLines(Table):
+    """An object a line."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+
+    def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
+        for number, line in enumerate(lines, 1):
+            if is_blank(line):
+                continue
+            cells = _object(line, where, number)
+            self._find(cells, f"{where}:{number}")
+            yield self._example(Row(tuple(cells), tuple(cells.values())), where, number)
+
+    def render(self, examples: Iterable[Example]) -> Iterator[str]:
+        for example in examples:
+            yield json.dumps(self._cells(example), ensure_ascii=False) + "\n"
+
+    def _get_text(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise BadData(f"the text is {_kind(value)} where a string is expected")
+        return value
+
+    def _get_list(self, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+            raise BadData(f"{_kind(value)} where a list of strings is expected")
+        return tuple(value)
+
+    def _get_label(self, value: Any) -> Label:
+        if isinstance(value, list):
+            return tuple(_one_label(one) for one in value)
+        return _one_label(value)
+
+    def _put_list(self, parts: tuple[str, ...] | None) -> list[str] | None:
+        return None if parts is None else list(parts)
+
+    def _put_label(self, label: Label, before: Any) -> Any:
+        if isinstance(label, tuple):
+            return list(label)
+        # A label that was a number in the file stays one.
+        if label is not None and isinstance(before, (bool, int, float)):
+            try:
+                value = json.loads(label)
+            except ValueError:
+                return label
+            return value if type(value) is type(before) and json.dumps(value) == label else label
+        return label
+
+    def _put_prediction(self, example: Example) -> dict[str, Any]:
+        if isinstance(example, LabelledText) and example.probabilities is not None:
+            found = {label: round(float(figure), 6) for label, figure in example.probabilities.items()}
+            sure = found.get(example.label) if isinstance(example.label, str) else None
+            return ({} if sure is None else {"confidence": sure}) | {"probabilities": found}
+        if isinstance(example, TaggedTokens) and example.confidence is not None:
+            return {"confidence": [round(float(figure), 6) for figure in example.confidence]}
+        return {}
+
+
+def _object(line: str, where: str | Path, number: int) -> dict[str, Any]:
+    try:
+        value = json.loads(without_end(line))
+        if "\\u" in line:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        raise BadData(f"not JSON: {error.msg} at character {error.colno}", where, number) from None
+    except UnicodeEncodeError as error:
+        code = f"\\u{ord(error.object[error.start]):04x}"
+        raise BadData(f"{code} is half a character (a lone surrogate)", where, number) from None
+    except (ValueError, RecursionError) as error:
+        raise BadData(f"not JSON that can be read: {error}", where, number) from None
+    if not isinstance(value, dict):
+        raise BadData(f"{_kind(value)} where a JSON object is expected", where, number)
+    return value
+
+
+def _one_label(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    raise BadData(f"the label is {_kind(value)} where a string or a list of strings is expected")
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    names = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number"}
+    return names[type(value)]

@@ -1,0 +1,151 @@
+"""Examples from files and into files, the format found by its name or by the file's suffix.
+
+All functions take the same options: `columns`, `features`, `label_separator` and `filled` are those of `Format`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, TypeVar, cast
+
+from unrolled.data.examples import Example
+from unrolled.data.formats.base import Format
+from unrolled.data.lines import suffix
+from unrolled.errors import BadData, UnknownName
+from unrolled.lookup import find, names
+
+SomeExample = TypeVar("SomeExample", bound=Example)
+
+_PACKAGE = "unrolled.data.formats"
+STANDARD_STREAM = "-"
+
+
+def suffixes() -> dict[str, str]:
+    """Every file suffix by which a format is recognised -> the format's name."""
+    return {ending: name for name in names(_PACKAGE, Format) for ending in _format(name).suffixes}
+
+
+def format_name(path: str | Path, name: str | None = None) -> str:
+    """The name of the format: the one given, else by the path's suffix (before `.gz` or `.xz`); plain text for `-`.
+
+    Raises `UnknownName` where there is none.
+
+    >>> format_name("reviews.tsv.xz"), format_name("words.dat", "conll"), format_name("-")
+    ('tsv', 'conll', 'text')
+    """
+    if name is not None:
+        _format(name)
+        return name
+    if str(path) == STANDARD_STREAM:
+        return "text"
+    known, ending = suffixes(), suffix(path)
+    if ending not in known:
+        raise UnknownName("file suffix", ending, known, f"{path}: no format is named")
+    return known[ending]
+
+
+def format_of(path: str | Path, name: str | None = None) -> type[Format]:
+    """The class of that format; see `format_name`."""
+    return _format(format_name(path, name))
+
+
+def stream(
+    path: str | Path,
+    example_type: type[SomeExample],
+    *,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    features: Mapping[str, str] | None = None,
+    label_separator: str | None = None,
+    filled: bool = False,
+) -> Iterator[SomeExample]:
+    """A file's examples one at a time, in constant memory.
+
+    Args:
+        path: the file, plain, `.gz` or `.xz`.
+        example_type: which examples to read.
+        format: the format's name, where the suffix does not tell.
+        columns, features, label_separator, filled: see `Format`.
+    """
+    kind = format_of(path, format)
+    reader = kind(example_type, columns, features, label_separator=label_separator, filled=filled)
+    return cast("Iterator[SomeExample]", reader.read(path))
+
+
+def read(path: str | Path, example_type: type[SomeExample], **options: Any) -> list[SomeExample]:
+    """All examples of a file. Options as `stream`."""
+    return list(stream(path, example_type, **options))
+
+
+def read_stream(
+    source: Iterable[str] | Iterable[bytes],
+    example_type: type[SomeExample],
+    *,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    features: Mapping[str, str] | None = None,
+    label_separator: str | None = None,
+) -> list[SomeExample]:
+    """All examples of an open text or binary stream, such as `sys.stdin`; plain text where no format is named."""
+    reader = format_of(STANDARD_STREAM, format)(example_type, columns, features, label_separator=label_separator)
+    return cast("list[SomeExample]", list(reader.read_stream(_lines_of_bytes(source))))
+
+
+def write(
+    path: str | Path,
+    examples: Iterable[Example],
+    *,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    features: Mapping[str, str] | None = None,
+    label_separator: str | None = None,
+) -> None:
+    """Write examples to a file, whole or not at all. The options are those that they were read with.
+
+    Raises `BadData` for examples that the format cannot hold, `CannotWrite` for what the system refuses.
+    """
+    kind = format_of(path, format)
+    first, every = _first(examples, path)
+    kind(type(first), columns, features, label_separator=label_separator).write(path, every)
+
+
+def write_stream(
+    target: IO[Any],
+    examples: Iterable[Example],
+    *,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    features: Mapping[str, str] | None = None,
+    label_separator: str | None = None,
+) -> None:
+    """Write examples to an open text or binary stream, such as `sys.stdout`; plain text where no format is named.
+
+    It is UTF-8 whatever the encoding of a text stream is, where that has a binary stream under it.
+    """
+    kind = format_of(STANDARD_STREAM, format)
+    first, every = _first(examples, "standard output")
+    target.flush()
+    below = getattr(target, "buffer", target)
+    for piece in kind(type(first), columns, features, label_separator=label_separator).write_stream(every):
+        below.write(piece.decode("utf-8") if isinstance(below, io.TextIOBase) else piece)
+        below.flush()
+
+
+def _first(examples: Iterable[Example], where: str | Path) -> tuple[Example, Iterable[Example]]:
+    rest = iter(examples)
+    for first in rest:
+        return first, chain([first], rest)
+    raise BadData("there are no examples to write", where)
+
+
+def _lines_of_bytes(source: Iterable[str] | Iterable[bytes]) -> Iterator[bytes]:
+    for line in getattr(source, "buffer", source):
+        # What the stream could not decode stands in such a line as half characters; these are its bytes again.
+        yield line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line
+
+
+def _format(name: str) -> type[Format]:
+    return find(_PACKAGE, name, Format, "format")

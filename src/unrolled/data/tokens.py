@@ -1,0 +1,89 @@
+r"""Raw text to tokens, by three rules with names: `words`, `blanks`, `characters`.
+
+`words` is for running text in languages that write blanks between words. It follows the habits of the Penn Treebank
+where they matter to a model ("don't" is `do` `n't`, "it's" is `it` `'s`), keeps inner hyphens and other inner
+apostrophes ("well-made", "o'clock"), and makes every other character that is no white space a token of its own. The
+line break `<br />` of web pages is dropped. Clitics that were split off before stay so: `does n't` is two tokens.
+
+Why not a library: NLTK's and spaCy's tokenisers bring data or models of their own, and change with them; a trained
+model must find the same tokens for ever. Subword vocabularies, which are learnt, are another matter, and have a
+library.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from typing import Literal, get_args
+
+from unrolled.errors import UnknownName
+
+Rule = Literal["words", "blanks", "characters"]
+
+_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+
+
+def tokenise(text: str, rule: Rule = "words", *, lowercase: bool = False) -> list[str]:
+    """The tokens of a text; none is empty.
+
+    >>> tokenise("It's well-made, but I don't care.<br />7/10")
+    ['It', "'s", 'well-made', ',', 'but', 'I', 'do', "n't", 'care', '.', '7', '/', '10']
+    >>> tokenise("New  York\\n", "blanks", lowercase=True)
+    ['new', 'york']
+    """
+    rules: dict[str, Callable[[str], list[str]]] = {"words": words, "blanks": blanks, "characters": characters}
+    if rule not in rules:
+        raise UnknownName("tokenisation", rule, get_args(Rule))
+    return rules[rule](text.lower() if lowercase else text)
+
+
+def words(text: str) -> list[str]:
+    """Words, their clitics apart, and single other characters; see the top of the file."""
+    if "<" in text:
+        text = _LINE_BREAK.sub(" ", text)
+    # Looking for marks in every letter costs four times the time, so only where there are some.
+    if text.isascii() or not re.search(f"[{_marks()}]", text):
+        return _word_pattern(r"\w").findall(text)
+    return _word_pattern(rf"[\w{_marks()}]").findall(text)
+
+
+def blanks(text: str) -> list[str]:
+    """What stands between white space."""
+    return text.split()
+
+
+def characters(text: str) -> list[str]:
+    """Every code point, white space too."""
+    return list(text)
+
+
+@cache
+def _word_pattern(letter: str) -> re.Pattern[str]:
+    """The pattern of one token. letter: what a word is made of."""
+    clitic = "(?:[sS]|[mM]|[dD]|[rR][eE]|[vV][eE]|[lL][lL])"
+    return re.compile(
+        rf"""
+          {letter}+(?!['’-]|{letter})                             # most words, soon found
+        | {letter}+?(?=[nN]['’][tT]\b)                            # do|n't
+        | [nN]['’][tT]\b
+        | ['’]{clitic}\b                                          # it|'s
+        | {letter}+(?:-{letter}+|['’](?!{clitic}\b){letter}+)*    # well-made, o'clock
+        | \S
+        """,
+        re.VERBOSE,
+    )
+
+
+@cache
+def _marks() -> str:
+    """Ranges of the combining marks and joiners. Python's \\w lacks them, and would cut Hindi or Thai at each vowel."""
+    ranges: list[list[int]] = []
+    for code in (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0)):
+        if code in (0x200C, 0x200D) or unicodedata.category(chr(code))[0] == "M":
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "".join(f"{chr(low)}-{chr(high)}" for low, high in ranges)

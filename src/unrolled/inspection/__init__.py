@@ -1,0 +1,1 @@
+"""Looking into a trained task: what must hold of it, and what it does."""

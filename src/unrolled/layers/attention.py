@@ -1,0 +1,62 @@
+"""Attention: how much each element matters.
+
+Additive scores (Bahdanau, Cho & Bengio 2015, arXiv:1409.0473, appendix A.1.2) compare a key with a query by a small
+network. Without a query the network alone decides what matters, as in Yang et al. 2016 (hierarchical attention
+networks, eq. 5 and 6):
+
+    e_j = v . tanh(W k_j + b)
+
+Weights are the softmax of the scores over the elements of one row.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.errors import BadOption
+
+
+class AdditiveScore(nn.Module):
+    """The additive score of keys without a query.
+
+    Args:
+        key_size: features of a key.
+        hidden_size: units of the small network.
+    """
+
+    def __init__(
+        self,
+        key_size: int,
+        hidden_size: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, size in (("key_size", key_size), ("hidden_size", hidden_size)):
+            if size < 1:
+                raise BadOption(f"{name} must be 1 or more, not {size}")
+        self.key = nn.Linear(key_size, hidden_size, device=device, dtype=dtype)
+        self.value = nn.Linear(hidden_size, 1, bias=False, device=device, dtype=dtype)
+
+    def forward(self, keys: Tensor) -> Tensor:
+        """keys: (…, key) -> scores: (…)."""
+        return self.value(self.key(keys).tanh()).squeeze(-1)
+
+
+def row_softmax(scores: Tensor, rows: Tensor, batch: int) -> Tensor:
+    """The softmax over the elements of each row, without padding.
+
+    Args:
+        scores: (elements,).
+        rows: (elements,), the row of each element.
+        batch: how many rows there are.
+
+    Returns:
+        (elements,); the weights of a row add up to 1.
+    """
+    # The shift cancels out of the result, so no gradient need pass through it.
+    highest = scores.new_full((batch,), -torch.inf).scatter_reduce(0, rows, scores.detach(), "amax")
+    weights = (scores - highest[rows]).exp()
+    return weights / weights.new_zeros(batch).index_add(0, rows, weights)[rows]

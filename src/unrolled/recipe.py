@@ -1,0 +1,228 @@
+"""What to train, on what, and how: checked as a whole before anything is read.
+
+There is no list of options. What a task's constructor and `prepare` take by keyword are the model's options; the
+fields of `Settings` are the training's; the fields of the task's example type, which may be given another column's
+name, and the reader's keywords are the reading's. All problems are reported at once, each with the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import tomlkit
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from unrolled.data.examples import Example
+from unrolled.errors import BadOption, UnknownName
+from unrolled.lookup import find
+from unrolled.tasks.base import Task
+from unrolled.training.settings import Settings
+
+READING: dict[str, Any] = {"format": str | None, "features": dict[str, str], "label_separator": str | None}
+"""Keywords of the reader that every task has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training, said completely. Written as `training.toml` beside the model, and read back from there.
+
+    Attributes:
+        task: name of a file in `tasks/`.
+        data: a folder with train, valid and test files, or one file.
+        output: the model's folder.
+        seed: of every random choice.
+        minutes: a time budget; None: the epochs of the settings.
+        reading: columns and format of the data files.
+        model: the task's options.
+        training: the settings.
+    """
+
+    task: str
+    data: str
+    output: str | None = None
+    seed: int = 1
+    minutes: float | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    training: Settings = field(default_factory=Settings)
+
+    @property
+    def task_class(self) -> type[Task]:
+        return find("unrolled.tasks", self.task, Task, "task")
+
+    def columns(self) -> dict[str, str]:
+        """The example's fields that are read from a column of another name."""
+        return {name: value for name, value in self.reading.items() if name not in READING}
+
+    def to_toml(self, **further: Any) -> str:
+        """As a TOML document; what is None is left out."""
+        settings = {key: value for key, value in asdict(self.training).items()}
+        whole = {
+            "task": self.task,
+            "data": self.data,
+            "output": self.output,
+            "seed": self.seed,
+            "minutes": self.minutes,
+            **further,
+            "reading": dict(self.reading),
+            "model": dict(self.model),
+            "training": settings,
+        }
+        return tomlkit.dumps(_without_none(whole))
+
+
+def build(
+    task: str,
+    data: str | Path,
+    options: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    seed: int = 1,
+    minutes: float | None = None,
+) -> Recipe:
+    """A recipe from names and values, the values as strings or as they are.
+
+    Raises:
+        UnknownName: no such task.
+        BadOption: unknown options, or values of the wrong type; all of them in one message.
+    """
+    kind = find("unrolled.tasks", task, Task, "task")
+    sections = _sections(kind)
+    found: dict[str, dict[str, Any]] = {name: {} for name in sections}
+    problems = []
+    for name, value in (options or {}).items():
+        section = next((s for s, known in sections.items() if name in known), None)
+        if section is None:
+            known = [key for names in sections.values() for key in names]
+            problems.append(str(UnknownName("option", name, known)))
+            continue
+        try:
+            found[section][name] = coerce(name, value, sections[section][name])
+        except BadOption as error:
+            problems.append(str(error))
+    if minutes is not None and not minutes > 0:
+        problems.append(f"minutes must be more than 0, not {minutes}")
+    try:
+        training = Settings(**{**kind.settings, **found["training"]})
+    except BadOption as error:
+        problems.append(str(error))
+    if problems:
+        raise BadOption("\n".join(problems))
+    return Recipe(
+        task=task,
+        data=str(data),
+        output=None if output is None else str(output),
+        seed=seed,
+        minutes=minutes,
+        reading=found["reading"],
+        model=found["model"],
+        training=training,
+    )
+
+
+def from_toml(path: str | Path) -> Recipe:
+    """Read a recipe. Raises `BadOption` naming the file where it is no TOML or holds unknown names."""
+    try:
+        whole = tomlkit.parse(Path(path).read_text(encoding="utf-8")).unwrap()
+    except OSError as error:
+        raise BadOption(f"cannot read the recipe {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
+        raise BadOption(f"{path} is not a recipe in TOML: {error}") from None
+    top = ("task", "data", "output", "seed", "minutes", "planned_epochs", "reading", "model", "training")
+    unknown = [str(UnknownName("entry", name, top, where=str(path))) for name in whole if name not in top]
+    missing = [f"{path}: {name!r} is missing" for name in ("task", "data") if name not in whole]
+    if unknown or missing:
+        raise BadOption("\n".join(unknown + missing))
+    options = {**whole.get("reading", {}), **whole.get("model", {}), **whole.get("training", {})}
+    return build(
+        whole["task"],
+        whole["data"],
+        options,
+        output=whole.get("output"),
+        seed=coerce("seed", whole.get("seed", 1), int),
+        minutes=coerce("minutes", whole.get("minutes"), float | None),
+    )
+
+
+def option_table(task: str) -> dict[str, dict[str, tuple[str, Any]]]:
+    """For documentation: section -> option -> (type, default)."""
+    kind = find("unrolled.tasks", task, Task, "task")
+    defaults = {**{f.name: f.default for f in fields(Settings)}, **kind.settings}
+    for function in (kind.prepare, kind.__init__):
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.default is not inspect.Parameter.empty:
+                defaults[name] = parameter.default
+    return {
+        section: {name: (_spelled(annotation), defaults.get(name)) for name, annotation in known.items()}
+        for section, known in _sections(kind).items()
+    }
+
+
+def coerce(name: str, value: Any, annotation: Any) -> Any:
+    """A value as an option's type. Strings are read as a command line means them: `none`, `a,b`, `key:value,…`."""
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(strict=False))
+    tried = [value]
+    if isinstance(value, str):
+        if value.lower() == "none":
+            tried.insert(0, None)
+        if ":" in value:
+            tried.append(dict(pair.split(":", 1) for pair in value.split(",") if ":" in pair))
+        tried.append([part.strip() for part in value.split(",") if part.strip()])
+        try:
+            tried.append(json.loads(value))
+        except ValueError:
+            pass
+    for candidate in tried:
+        try:
+            return adapter.validate_python(candidate)
+        except ValidationError:
+            continue
+    raise BadOption(f"option {name!r} takes {_spelled(annotation)}, not {value!r}")
+
+
+def _sections(kind: type[Task]) -> dict[str, dict[str, Any]]:
+    model: dict[str, Any] = {}
+    for function in (kind.__init__, kind.prepare):
+        hints = get_type_hints(function)
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                model[name] = hints[name]
+    common = {f.name for f in fields(Example)}
+    columns: dict[str, Any] = {f.name: str for f in fields(kind.example) if f.name not in common and _is_column(f)}
+    return {"model": model, "training": get_type_hints(Settings), "reading": {**columns, **READING}}
+
+
+def _is_column(of: Any) -> bool:
+    # What a prediction fills in beside the blank (confidences) is not compared, and is no column to choose.
+    return of.compare and of.default_factory is MISSING
+
+
+def _spelled(annotation: Any) -> str:
+    """A type in words.
+
+    >>> from typing import Literal
+    >>> _spelled(int), _spelled(float | None), _spelled(Literal["a", "b"])
+    ('int', 'float or none', 'a or b')
+    """
+    import types
+    import typing
+
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(str(part) for part in parts)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_spelled(part) for part in parts)
+    if annotation is type(None):
+        return "none"
+    return annotation.__name__ if isinstance(annotation, type) and not parts else str(annotation)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
+    return value

@@ -1,0 +1,262 @@
+"""What the text tasks share: tokens to numbers, numbers to one vector a token that knows its context.
+
+    token ──► its word (lower case, a table) ─┐
+          └─► its spelling (characters) ──────┼──► dropout ──► stack of recurrences ──► dropout ──► (elements, output)
+    other columns (features), a table each ───┘
+
+A batch is packed: element k of the packed order is time t of row b. A spelling is looked at once for each distinct
+word of the batch, and its vector is then handed to all places where the word stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from unrolled.cells.base import Cell
+from unrolled.cells.initialise import initialise_
+from unrolled.data.vocabulary import Vocabulary
+from unrolled.layers.characters import CharacterCNN, CharacterLSTM
+from unrolled.layers.dropout import LockedDropout
+from unrolled.layers.embedding import Embedding
+from unrolled.layers.recurrent import Bidirectional, Layer, Recurrent, Residual, Stack
+from unrolled.layers.weight_drop import WeightDrop
+from unrolled.layers.zoneout import Zoneout
+from unrolled.layers.vectors import load_vectors
+from unrolled.lookup import find
+from unrolled.tasks.base import SomeTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderOptions:
+    """The options of a text task's network; see `Tagger` for what each means."""
+
+    cell: str
+    hidden_size: int
+    layers: int
+    directions: Literal["both", "forward"]
+    connections: Literal["plain", "residual"]
+    word_size: int
+    characters: Literal["lstm", "cnn", "none"]
+    character_size: int
+    character_hidden: int
+    feature_size: int
+    embedding_dropout: float
+    dropout: float
+    word_dropout: float
+    weight_drop: float
+    zoneout: float
+    initialisation: Literal["orthogonal", "uniform"]
+    forget_bias: float
+    cell_options: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> ReaderOptions:
+        """Those among a task's options that its reader has."""
+        return cls(**{f.name: options[f.name] for f in fields(cls)})
+
+
+class Encoded(NamedTuple):
+    """One example in numbers. words: (length,); features: name -> (length,); target: the task's own."""
+
+    tokens: tuple[str, ...]
+    words: np.ndarray
+    features: dict[str, np.ndarray]
+    target: Any
+
+    @property
+    def length(self) -> int:
+        """Elements that the example costs."""
+        return len(self.tokens)
+
+
+class Batch(NamedTuple):
+    """One packed batch of tokens.
+
+    words: data (elements,), the rows' order and lengths; forms: (elements,) which distinct word stands there;
+    spellings: (characters,) of all distinct words one after the other; spelling_lengths: (distinct words,);
+    features: name -> (elements,); order: (rows,) numpy, packed row -> row; targets: the task's own, one a row.
+    """
+
+    words: PackedSequence
+    forms: Tensor
+    spellings: Tensor
+    spelling_lengths: Tensor
+    features: dict[str, Tensor]
+    targets: list[Any]
+    place: np.ndarray
+    """(elements,): element k of the packed batch is this one of the rows laid end to end in the caller's order."""
+
+
+class Reader(nn.Module):
+    """Tokens to one context-aware vector a token.
+
+    Args:
+        vocabularies: `words` (lower-case forms, with their counts), `characters`, and `feature.NAME` for each further
+            column.
+        options: the sizes and rates.
+    """
+
+    def __init__(self, vocabularies: Mapping[str, Vocabulary], options: ReaderOptions) -> None:
+        super().__init__()
+        o = self.options = options
+        words, characters = vocabularies["words"], vocabularies["characters"]
+        features = {n.partition(".")[2]: v for n, v in vocabularies.items() if n.startswith("feature.")}
+        self.word_vocabulary, self.character_vocabulary, self.feature_vocabularies = words, characters, features
+        self.words = Embedding(len(words), o.word_size)
+        self.spelling: nn.Module | None = None
+        size = o.word_size
+        if o.characters != "none":
+            kind = CharacterLSTM if o.characters == "lstm" else CharacterCNN
+            self.spelling = kind(len(characters), o.character_size, o.character_hidden)
+            size += self.spelling.output_size
+        self.features = nn.ModuleDict({name: Embedding(len(v), o.feature_size) for name, v in features.items()})
+        size += o.feature_size * len(self.features)
+        self.embedding_dropout = LockedDropout(o.embedding_dropout)
+        self.stack = _stack(size, o)
+        self.dropout = LockedDropout(o.dropout)
+        self.output_size = self.stack.output_size
+        self.register_buffer("_keep", _keep_rates(words, o.word_dropout), persistent=False)
+        self._spelled: dict[str, np.ndarray] = {}
+
+    def encode(self, tokens: Sequence[str], features: Mapping[str, Sequence[str]], target: Any) -> Encoded:
+        """Numbers for one example's tokens."""
+        words = self.word_vocabulary.encode([token.lower() for token in tokens])
+        known = {name: v.encode(features[name]) for name, v in self.feature_vocabularies.items()}
+        return Encoded(tuple(tokens), words, known, target)
+
+    def collate(self, encoded: Sequence[Encoded]) -> Batch:
+        """One packed batch. Rows keep their order through `sorted_indices`."""
+        lengths = np.array([e.length for e in encoded])
+        order = np.argsort(-lengths, kind="stable")
+        row = np.repeat(np.arange(len(order)), lengths)
+        time = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        place = np.lexsort((rank[row], time))
+        index: dict[str, int] = {}
+        forms = [index.setdefault(token, len(index)) for e in encoded for token in e.tokens]
+        spellings = [self._spell(form) for form in index] if self.spelling is not None else []
+        packed = PackedSequence(
+            torch.from_numpy(np.concatenate([e.words for e in encoded])[place]),
+            torch.from_numpy(np.bincount(time)),
+            torch.from_numpy(order),
+            torch.from_numpy(rank),
+        )
+        features = {
+            name: torch.from_numpy(np.concatenate([e.features[name] for e in encoded])[place]) for name in self.features
+        }
+        return Batch(
+            packed,
+            torch.from_numpy(np.array(forms)[place]),
+            torch.from_numpy(np.concatenate(spellings)) if spellings else torch.zeros(0, dtype=torch.long),
+            torch.tensor([len(s) for s in spellings]),
+            features,
+            [e.target for e in encoded],
+            place,
+        )
+
+    def forward(self, batch: Batch) -> PackedSequence:
+        """The vectors, packed as the batch is; data (elements, output)."""
+        x = batch.words._replace(data=self._vectors(batch))
+        outputs, _ = self.stack(self.embedding_dropout(x))
+        return self.dropout(outputs)
+
+    def _vectors(self, batch: Batch) -> Tensor:
+        """What the stack reads: (elements, word + spelling + features)."""
+        words = batch.words.data
+        if self.training and self.options.word_dropout:
+            dropped = torch.rand(len(words)) >= self._keep[words]  # type: ignore[index]
+            words = words.masked_fill(dropped, 0)
+        parts = [self.words(words)]
+        if self.spelling is not None:
+            parts.append(self.spelling(batch.spellings, batch.spelling_lengths).index_select(0, batch.forms))
+        parts += [table(batch.features[name]) for name, table in self.features.items()]
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+
+    def stream_outputs(self, encoded: Sequence[Encoded]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each example: the vectors of the whole at once, and those of its elements read one by one."""
+        for one in encoded:
+            batch = self.collate([one])
+            whole = self(batch).data
+            state, stepped = self.stack.initial_state(1), []
+            for x in self._vectors(batch).split(1):
+                output, state = self.stack.step(x, state)
+                stepped.append(output)
+            yield whole, torch.cat(stepped)
+
+    def _spell(self, form: str) -> np.ndarray:
+        known = self._spelled.get(form)
+        if known is None:
+            known = self.character_vocabulary.encode(form)
+            if len(self._spelled) >= 100_000:  # a server that lives for months meets words without end
+                self._spelled.clear()
+            self._spelled[form] = known
+        return known
+
+
+def start_with_vectors(
+    kind: type[SomeTask], vocabularies: Mapping[str, Vocabulary], path: str | None, options: Mapping[str, Any]
+) -> SomeTask:
+    """A task whose words begin with the vectors of a file, where one is given; its `word_size` is then the file's."""
+    if path is None:
+        return kind(vocabularies, **options)
+    rows, found = load_vectors(path, vocabularies["words"].symbols)
+    task = kind(vocabularies, **{**options, "word_size": rows.shape[1]})
+    table = task.get_submodule("reader.words").weight
+    with torch.no_grad():
+        table[found] = rows[found].to(table.dtype)  # type: ignore[index, operator]
+    return task
+
+
+def balanced(labels: Vocabulary) -> Tensor:
+    """Weights that make every label count the same in all: total / (labels * count of the label)."""
+    counts = torch.tensor([max(count, 1) for count in labels.counts], dtype=torch.float32)
+    return counts.sum() / (len(counts) * counts)
+
+
+def lengths_of(packed: PackedSequence) -> np.ndarray:
+    """Each row's length, in the caller's order."""
+    sizes = packed.batch_sizes.numpy()
+    lengths = (sizes[None, :] > np.arange(sizes[0])[:, None]).sum(1)
+    return lengths if packed.unsorted_indices is None else lengths[packed.unsorted_indices.numpy()]
+
+
+def _keep_rates(words: Vocabulary, strength: float) -> Tensor:
+    """Per word, how likely it is *not* replaced by the unknown word in training: n / (n + strength), n its count.
+
+    Rare words are dropped most, so that the unknown word's vector is learnt where unknown words stand (Kiperwasser &
+    Goldberg 2016, Iyyer et al. 2015).
+    """
+    counts = torch.tensor([max(count, 1) for count in words.counts], dtype=torch.float32)
+    return counts / (counts + strength)
+
+
+def _stack(size: int, o: ReaderOptions) -> Stack:
+    layers: list[Layer] = []
+    for _ in range(o.layers):
+        layer: Layer
+        if o.directions == "both":
+            layer = Bidirectional(_cell(size, o), _cell(size, o))
+        else:
+            layer = Recurrent(_cell(size, o))
+        if o.connections == "residual" and layer.input_size == layer.output_size:
+            layer = Residual(layer)
+        layers.append(layer)
+        size = layer.output_size
+    return Stack(layers, between=LockedDropout(o.dropout))
+
+
+def _cell(size: int, o: ReaderOptions) -> Cell:
+    made: Any = find("unrolled.cells", o.cell, Cell, "cell")
+    cell: Cell = made(size, o.hidden_size, **(o.cell_options or {}))
+    initialise_(cell, o.initialisation, forget_bias=o.forget_bias if "f" in cell.blocks else None)
+    if o.weight_drop:
+        cell = WeightDrop(cell, o.weight_drop)
+    return Zoneout(cell, o.zoneout) if o.zoneout else cell

@@ -1,0 +1,135 @@
+"""The contract of every task: a model that knows what it is for.
+
+A task holds its network, its vocabularies and its options. Five verbs are all that the rest needs:
+
+    prepare(examples, **options) -> task      vocabularies from the training examples, weights drawn anew
+    encode(example) -> Encoded                strings to numbers, once
+    collate([Encoded, …]) -> Batch            one packed batch
+    loss(batch) -> Loss                       the sum over its rows, and what to divide by
+    predict(examples) -> examples             the blanks filled in, with confidences
+    score(predicted, gold) -> {name: figure}  rates as fractions
+
+`encode` and `collate` stand apart from `loss`, so that strings are looked at once and a loader can work ahead.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.data.batching import in_order
+from unrolled.data.examples import Example
+from unrolled.data.vocabulary import Vocabulary
+
+SomeTask = TypeVar("SomeTask", bound="Task")
+
+
+class Loss(NamedTuple):
+    """total: the sum over the batch's rows, a scalar with a graph; count: how many decisions it sums over."""
+
+    total: Tensor
+    count: int
+
+
+class Task(nn.Module, ABC):
+    """A trainable model for one kind of question. A subclass is one file.
+
+    The keyword parameters of a subclass's constructor *are* its configuration: they are what a recipe may set, what a
+    model folder stores, and what `options` gives back.
+
+    Attributes:
+        vocabularies: name -> vocabulary; stored with the model.
+        options: the constructor's keyword arguments, as given or by default.
+    """
+
+    example: ClassVar[type[Example]]
+    """The example type that it reads and predicts."""
+    metric: ClassVar[str]
+    """The figure of `score` that decides which weights are best; higher is better."""
+    settings: ClassVar[Mapping[str, Any]] = {}
+    """Fields of `training.settings.Settings` whose best default for this task is another."""
+
+    options: dict[str, Any]
+
+    def __new__(cls: type[SomeTask], *given: Any, **named: Any) -> SomeTask:
+        # The signature is the configuration: what was given, and the defaults of the rest, are read off it here, so
+        # that no constructor repeats its own parameters. (Copying and unpickling give nothing.)
+        task = super().__new__(cls)
+        if given or named:
+            signature = inspect.signature(cls.__init__)
+            bound = signature.bind(task, *given, **named)
+            bound.apply_defaults()
+            kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
+            keywords = [name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY]
+            task.__dict__["options"] = {name: bound.arguments[name] for name in keywords}
+        return task
+
+    def __init__(self, vocabularies: Mapping[str, Vocabulary]) -> None:
+        super().__init__()
+        self.vocabularies = dict(vocabularies)
+
+    @classmethod
+    @abstractmethod
+    def prepare(cls: type[SomeTask], examples: Sequence[Any], **options: Any) -> SomeTask:
+        """A task for these training examples: vocabularies counted, weights drawn from torch's random stream."""
+
+    @abstractmethod
+    def encode(self, example: Any) -> Any:
+        """Numbers for one example; it has `length`, the elements it costs. Raises `BadData` naming its origin."""
+
+    @abstractmethod
+    def collate(self, encoded: Sequence[Any]) -> Any:
+        """One packed batch of encoded examples."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> Loss:
+        """The sum of its rows' losses. Raises `BadData` where an example's blank was not filled in."""
+
+    @abstractmethod
+    def decide(self, batch: Any) -> list[dict[str, Any]]:
+        """For each row of the batch, in the caller's order: the fields that a prediction fills in."""
+
+    @abstractmethod
+    def score(self, predicted: Sequence[Any], gold: Sequence[Any]) -> dict[str, float]:
+        """Figures of predicted examples against gold ones; rates as fractions."""
+
+    @abstractmethod
+    def read(self, raw: Any) -> Example:
+        """An example from what a user has at hand: raw text, a list of tokens, or an example."""
+
+    @torch.no_grad()
+    def predict(self, examples: Sequence[Any], *, batch_rows: int = 32, batch_elements: int = 4096) -> list[Any]:
+        """The examples with their blanks filled in, in the order given.
+
+        Args:
+            examples: raw inputs or examples of the task's type.
+            batch_rows: examples that go through the network together, at most.
+            batch_elements: rows times the longest row's elements, at most; one longer example goes alone.
+        """
+        read = [self.read(example) for example in examples]
+        # What stands in the blank is taken out: a prediction cannot see it, and a label never seen does no harm.
+        encoded = [self.encode(_fill(example, {self.example.blank: None})) for example in read]
+        answers: list[Any] = [None] * len(read)
+        was_training = self.training
+        self.eval()
+        try:
+            for rows in in_order([e.length for e in encoded], elements=batch_elements, rows=batch_rows):
+                filled = self.decide(self.collate([encoded[row] for row in rows]))
+                for row, fields in zip(rows, filled, strict=True):
+                    answers[row] = _fill(read[row], fields)
+        finally:
+            self.train(was_training)
+        return answers
+
+
+def _fill(example: Example, fields: dict[str, Any]) -> Example:
+    # dataclasses.replace costs 20 microseconds, a good part of what a small model takes for a sentence.
+    filled = object.__new__(type(example))
+    filled.__dict__.update(example.__dict__)
+    filled.__dict__.update(fields)
+    return filled

@@ -1,0 +1,191 @@
+"""Many to one: a label for a text (sentiment, topic, question type), or several labels.
+
+Words and their spellings, read in both directions; what was read is pooled into one vector, from which a softmax over
+the labels is taken, or, where several labels may hold at once, a sigmoid for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from unrolled.data.examples import LabelledText
+from unrolled.data.tokens import tokenise
+from unrolled.data.vocabulary import Vocabulary
+from unrolled.errors import BadData, UnknownName
+from unrolled.layers.pooling import AdditiveAttention, LastState, Max, Mean
+from unrolled.metrics.classification import classification_scores, multilabel_scores
+from unrolled.tasks._reader import Batch, Encoded, Reader, ReaderOptions, balanced, start_with_vectors
+from unrolled.tasks.base import Loss, Task
+
+POOLINGS = {"last": (LastState,), "mean": (Mean,), "max": (Max,), "attention": (AdditiveAttention,)}
+POOLINGS["mean_max"] = (Mean, Max)
+
+
+class Classifier(Task):
+    """A label, or several, for a text.
+
+    Args:
+        vocabularies: `words`, `characters`, `labels`.
+        decision: `one` label a text, or `many` (any number of them, none included).
+        tokens: how a text is cut: `words`, `blanks` (at white space) or `characters`.
+        pooling: what is made of the vectors of all tokens: the `last` state of each direction, their `mean`, `max`,
+            both (`mean_max`), or a sum weighted by additive `attention` (Bahdanau et al. 2015, Yang et al. 2016).
+        label_smoothing: share of the target spread over all labels (Szegedy et al. 2016).
+        class_weights: `balanced` weighs a label's texts by the inverse of its frequency; `none`.
+        cell, hidden_size, layers, directions, connections, word_size, characters, character_size, character_hidden,
+            feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
+            cell_options: as in `Tagger`.
+    """
+
+    example = LabelledText
+    metric = "accuracy"
+
+    def __init__(
+        self,
+        vocabularies: Mapping[str, Vocabulary],
+        *,
+        decision: Literal["one", "many"] = "one",
+        tokens: Literal["words", "blanks", "characters"] = "words",
+        cell: str = "lstm",
+        hidden_size: int = 128,
+        layers: int = 1,
+        directions: Literal["both", "forward"] = "both",
+        connections: Literal["plain", "residual"] = "plain",
+        pooling: Literal["last", "mean", "max", "mean_max", "attention"] = "max",
+        word_size: int = 100,
+        characters: Literal["lstm", "cnn", "none"] = "none",
+        character_size: int = 32,
+        character_hidden: int = 50,
+        feature_size: int = 16,
+        embedding_dropout: float = 0.4,
+        dropout: float = 0.4,
+        word_dropout: float = 0.25,
+        weight_drop: float = 0.0,
+        zoneout: float = 0.0,
+        initialisation: Literal["orthogonal", "uniform"] = "orthogonal",
+        forget_bias: float = 1.0,
+        label_smoothing: float = 0.0,
+        class_weights: Literal["none", "balanced"] = "none",
+        cell_options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(vocabularies)
+        self.labels = vocabularies["labels"]
+        self.reader = Reader(vocabularies, ReaderOptions.of(self.options))
+        size = self.reader.output_size
+        ahead = size // 2 if directions == "both" else size
+        self.poolings = nn.ModuleList(_pooling(kind, size, ahead) for kind in POOLINGS[pooling])
+        self.output = nn.Linear(size * len(self.poolings), len(self.labels))
+        weights = balanced(self.labels) if class_weights == "balanced" else None
+        self.register_buffer("weights", weights, persistent=False)
+
+    @classmethod
+    def prepare(
+        cls, examples: Sequence[LabelledText], *, minimum_count: int = 1, vectors: str | None = None, **options: Any
+    ) -> Classifier:
+        """A classifier for these training examples; texts with tuples of labels make it decide for `many`.
+
+        Args:
+            examples: with their labels.
+            minimum_count: a word seen less often is unknown.
+            vectors: a GloVe or fastText `.vec` file whose vectors words begin with; sets `word_size`.
+            options: of the constructor.
+
+        Raises:
+            BadData: no examples, one without a label, or one whose text is empty.
+        """
+        for example in examples:
+            _must_have_label(example)
+        options.setdefault("decision", "one" if isinstance(examples[0].label, str) else "many")
+        how = options.get("tokens", "words")
+        cut = [tokenise(example.text, how) for example in examples]
+        vocabularies = {
+            "words": Vocabulary.build(([t.lower() for t in tokens] for tokens in cut), minimum_count=minimum_count),
+            "characters": Vocabulary.build((token for tokens in cut for token in tokens), minimum_count=2),
+            "labels": Vocabulary.build((_labels_of(e) for e in examples), unknown=None, kind="label"),
+        }
+        return start_with_vectors(cls, vocabularies, vectors, options)
+
+    def encode(self, example: LabelledText) -> Encoded:
+        tokens = tokenise(example.text, self.options["tokens"])
+        if not tokens:
+            raise example.problem(f"an empty text: {example.text!r} has no {self.options['tokens']} in it")
+        target = None
+        if example.label is not None:
+            try:
+                places = torch.from_numpy(self.labels.encode(_labels_of(example)))
+            except UnknownName as error:
+                raise example.problem(f"{error} (labels of the training data)") from None
+            target = torch.zeros(len(self.labels)).index_fill_(0, places, 1.0)
+        return self.reader.encode(tokens, {}, target)
+
+    def collate(self, encoded: Sequence[Encoded]) -> Batch:
+        return self.reader.collate(encoded)
+
+    def loss(self, batch: Batch) -> Loss:
+        if any(target is None for target in batch.targets):
+            raise BadData("an example without a label cannot be learnt from")
+        logits, wanted = self._logits(batch), torch.stack(batch.targets)
+        smoothing = self.options["label_smoothing"]
+        if self.options["decision"] == "many":
+            smoothed = wanted * (1 - smoothing) + smoothing / 2
+            each = binary_cross_entropy_with_logits(logits, smoothed, pos_weight=self.weights, reduction="none")
+            return Loss(each.sum(), len(wanted))
+        total = cross_entropy(logits, wanted.argmax(-1), self.weights, reduction="sum", label_smoothing=smoothing)
+        return Loss(total, len(wanted))
+
+    def decide(self, batch: Batch) -> list[dict[str, Any]]:
+        logits, symbols = self._logits(batch), self.labels.symbols
+        many = self.options["decision"] == "many"
+        filled = []
+        for row in (logits.sigmoid() if many else logits.softmax(-1)).tolist():
+            label: Any
+            if many:
+                label = tuple(symbol for symbol, p in zip(symbols, row, strict=True) if p > 0.5)
+            else:
+                label = symbols[row.index(max(row))]
+            filled.append({"label": label, "probabilities": dict(zip(symbols, row, strict=True))})
+        return filled
+
+    def _logits(self, batch: Batch) -> Tensor:
+        read = self.reader(batch)
+        return self.output(torch.cat([pooling(read) for pooling in self.poolings], dim=-1))
+
+    def score(self, predicted: Sequence[LabelledText], gold: Sequence[LabelledText]) -> dict[str, float]:
+        """One label: `accuracy`, `macro_f1`. Many: `accuracy` (all labels of a text right), `micro_f1`, `macro_f1`."""
+        for example in gold:
+            _must_have_label(example)
+        right, guessed = [_labels_of(e) for e in gold], [_labels_of(e) for e in predicted]
+        if self.options["decision"] == "many":
+            return multilabel_scores(right, guessed)
+        return classification_scores([label for (label,) in right], [label for (label,) in guessed])
+
+    @torch.inference_mode()
+    def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each example: what the network makes of its elements at once, and read one by one."""
+        yield from self.reader.stream_outputs([self.encode(example) for example in examples])
+
+    def read(self, raw: Any) -> LabelledText:
+        if isinstance(raw, LabelledText):
+            return raw
+        return LabelledText(text=raw if isinstance(raw, str) else " ".join(raw))
+
+
+def _pooling(kind: Any, size: int, ahead: int) -> nn.Module:
+    if kind is LastState:
+        return LastState(ahead)
+    return kind(size) if kind is AdditiveAttention else kind()
+
+
+def _labels_of(example: LabelledText) -> tuple[str, ...]:
+    label = example.label
+    return (label,) if isinstance(label, str) else tuple(label or ())
+
+
+def _must_have_label(example: LabelledText) -> None:
+    if example.label is None:
+        raise example.problem("a text without a label")

@@ -1,0 +1,214 @@
+"""A label per element: part of speech, chunks and names (BIO), slots, secondary structure.
+
+Words and their spellings, read in both directions, then for each token a softmax over the tags, or for the sentence a
+linear-chain CRF over their sequences (Huang, Xu & Yu 2015, arXiv:1508.01991; with spellings Lample et al. 2016,
+arXiv:1603.01360). Where the tags are BIO, a CRF gives sequences that are valid BIO only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import PackedSequence
+
+from unrolled.data.examples import TaggedTokens
+from unrolled.data.tokens import tokenise
+from unrolled.data.vocabulary import Vocabulary
+from unrolled.errors import BadData, UnknownName
+from unrolled.layers.crf import CRF, bio_constraints
+from unrolled.metrics.spans import is_bio, span_scores
+from unrolled.metrics.tagging import token_scores
+from unrolled.tasks._reader import Batch, Encoded, Reader, ReaderOptions, balanced, lengths_of, start_with_vectors
+from unrolled.tasks.base import Loss, Task
+
+
+class Tagger(Task):
+    """A tag for each token.
+
+    Args:
+        vocabularies: `words`, `characters`, `tags`, and `feature.NAME` for each further column.
+        cell: the recurrence, a file's name in `cells/`.
+        hidden_size: units of a cell.
+        layers: recurrent layers on top of each other.
+        directions: read in `both` directions, or `forward` only (then it can stream).
+        connections: `plain`, or `residual` around each layer that gives what it reads.
+        word_size: features of a word's vector.
+        characters: how a word's spelling is read: by an `lstm`, a `cnn`, or not (`none`).
+        character_size, character_hidden: features of a character, and units (a direction) or filters of its reader.
+        feature_size: features of a further column's value.
+        embedding_dropout, dropout: rates of locked dropout on what the stack reads, and on what its layers give.
+        word_dropout: a word seen n times in training is hidden with probability a / (n + a).
+        weight_drop: rate of DropConnect on the recurrent weights.
+        zoneout: probability that a unit keeps its previous value in training.
+        initialisation: of the recurrent weights.
+        forget_bias: the forget gate's bias at the start, where the cell has that gate.
+        decoder: `crf`, or `softmax` for each token by itself.
+        label_smoothing: `softmax`: share of the target spread over all tags (Szegedy et al. 2016).
+        class_weights: `softmax`: `balanced` weighs a tag's tokens by the inverse of its frequency; `none`.
+        cell_options: further keywords of the cell, such as `nonlinearity:relu`.
+    """
+
+    example = TaggedTokens
+
+    def __init__(
+        self,
+        vocabularies: Mapping[str, Vocabulary],
+        *,
+        cell: str = "lstm",
+        hidden_size: int = 128,
+        layers: int = 2,
+        directions: Literal["both", "forward"] = "both",
+        connections: Literal["plain", "residual"] = "plain",
+        word_size: int = 100,
+        characters: Literal["lstm", "cnn", "none"] = "lstm",
+        character_size: int = 32,
+        character_hidden: int = 50,
+        feature_size: int = 16,
+        embedding_dropout: float = 0.33,
+        dropout: float = 0.33,
+        word_dropout: float = 0.25,
+        weight_drop: float = 0.0,
+        zoneout: float = 0.0,
+        initialisation: Literal["orthogonal", "uniform"] = "orthogonal",
+        forget_bias: float = 1.0,
+        decoder: Literal["crf", "softmax"] = "crf",
+        label_smoothing: float = 0.0,
+        class_weights: Literal["none", "balanced"] = "none",
+        cell_options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(vocabularies)
+        self.tags = vocabularies["tags"]
+        self.reader = Reader(vocabularies, ReaderOptions.of(self.options))
+        self.output = nn.Linear(self.reader.output_size, len(self.tags))
+        self.crf: CRF | None = None
+        if decoder == "crf":
+            self.crf = CRF(len(self.tags), constraints=bio_constraints(self.tags.symbols))
+        if class_weights == "balanced":
+            self.register_buffer("weights", balanced(self.tags), persistent=False)
+
+    @classmethod
+    def prepare(
+        cls, examples: Sequence[TaggedTokens], *, minimum_count: int = 1, vectors: str | None = None, **options: Any
+    ) -> Tagger:
+        """A tagger for these training examples.
+
+        Args:
+            examples: with their tags.
+            minimum_count: a word seen less often is unknown.
+            vectors: a GloVe or fastText `.vec` file whose vectors words begin with; sets `word_size`.
+            options: of the constructor.
+
+        Raises:
+            BadData: no examples, or one without tags or tokens.
+        """
+        for example in examples:
+            _must_have_tags(example)
+        vocabularies = {
+            "words": Vocabulary.build(([t.lower() for t in e.tokens] for e in examples), minimum_count=minimum_count),
+            "characters": Vocabulary.build((token for e in examples for token in e.tokens), minimum_count=2),
+            "tags": Vocabulary.build((e.tags or () for e in examples), unknown=None, kind="tag"),
+        }
+        for name in examples[0].features:
+            vocabularies[f"feature.{name}"] = Vocabulary.build(e.features[name] for e in examples)
+        return start_with_vectors(cls, vocabularies, vectors, options)
+
+    def encode(self, example: TaggedTokens) -> Encoded:
+        if not example.tokens:
+            raise example.problem("a sentence without tokens")
+        missing = [name for name in self.reader.feature_vocabularies if name not in example.features]
+        if missing:
+            raise example.problem(f"the model also reads the column {missing[0]!r}, which is not there")
+        target = None
+        if example.tags is not None:
+            try:
+                target = self.tags.encode(example.tags)
+            except UnknownName as error:
+                raise example.problem(f"{error} (tags of the training data)") from None
+        return self.reader.encode(example.tokens, example.features, target)
+
+    def collate(self, encoded: Sequence[Encoded]) -> Batch:
+        return self.reader.collate(encoded)
+
+    def loss(self, batch: Batch) -> Loss:
+        if any(target is None for target in batch.targets):
+            raise BadData("an example without tags cannot be learnt from")
+        emissions = self._emissions(batch)
+        tags = torch.from_numpy(np.concatenate(batch.targets)[batch.place])
+        if self.crf is not None:
+            total = -self.crf.log_likelihood(emissions, tags).sum()
+        else:
+            weights, smoothing = getattr(self, "weights", None), self.options["label_smoothing"]
+            total = cross_entropy(emissions.data, tags, weights, reduction="sum", label_smoothing=smoothing)
+        return Loss(total, len(tags))
+
+    def decide(self, batch: Batch) -> list[dict[str, Any]]:
+        emissions = self._emissions(batch)
+        if self.crf is not None:
+            best = self.crf.viterbi(emissions)[0]
+            sure = self.crf.marginals(emissions).gather(1, best[:, None])[:, 0]
+        else:
+            sure, best = emissions.data.softmax(-1).max(-1)
+        # Back to the rows laid end to end, in the caller's order.
+        tags, confidence = np.empty(len(best), dtype=np.int64), np.empty(len(best))
+        tags[batch.place], confidence[batch.place] = best.numpy(), sure.numpy()
+        lengths = lengths_of(emissions)
+        ends = np.cumsum(lengths)
+        symbols = self.tags.symbols
+        return [
+            {
+                "tags": tuple(symbols[tag] for tag in tags[end - length : end].tolist()),
+                "confidence": tuple(confidence[end - length : end].tolist()),
+            }
+            for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)
+        ]
+
+    def _emissions(self, batch: Batch) -> PackedSequence:
+        read = self.reader(batch)
+        return read._replace(data=self.output(read.data))
+
+    @property
+    def holds_spans(self) -> bool:
+        """Whether the tags are BIO spans."""
+        return all(is_bio(tag) for tag in self.tags.symbols)
+
+    @property
+    def metric(self) -> str:  # type: ignore[override]
+        """What decides which weights are best: the `f1` of spans, or the `accuracy` of tags."""
+        return "f1" if self.holds_spans else "accuracy"
+
+    def score(self, predicted: Sequence[TaggedTokens], gold: Sequence[TaggedTokens]) -> dict[str, float]:
+        """`accuracy` per token; `unseen_accuracy` on words not met in training; of BIO spans also `f1` and its parts."""
+        for example in gold:
+            _must_have_tags(example)
+        right, guessed = [e.tags or () for e in gold], [e.tags or () for e in predicted]
+        words = self.vocabularies["words"]
+        scores = token_scores(right, guessed, [[token.lower() in words for token in e.tokens] for e in gold])
+        if self.holds_spans:
+            scores.update(span_scores(right, guessed))
+        return scores
+
+    @torch.inference_mode()
+    def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each example: what the network makes of its elements at once, and read one by one."""
+        yield from self.reader.stream_outputs([self.encode(example) for example in examples])
+
+    def read(self, raw: Any) -> TaggedTokens:
+        if isinstance(raw, TaggedTokens):
+            return raw
+        if isinstance(raw, str):
+            return TaggedTokens(tokens=tuple(tokenise(raw, "words")))
+        return TaggedTokens(tokens=tuple(raw))
+
+
+def _must_have_tags(example: TaggedTokens) -> None:
+    if not example.tokens:
+        raise example.problem("a sentence without tokens")
+    if example.tags is None:
+        raise example.problem("a sentence without tags")
+    if len(example.tags) != len(example.tokens):
+        raise example.problem(f"{len(example.tokens)} tokens but {len(example.tags)} tags")

@@ -1,0 +1,82 @@
+"""How many epochs fit into a time budget, measured on this machine before the first step.
+
+The plan is fixed before training begins and stored with it. So the learning-rate schedule follows the budget, and yet
+a run is repeatable: the stored plan, trained again, gives the same weights bit for bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from unrolled.tasks.base import Task
+from unrolled.training import clip, optimizer
+from unrolled.training.settings import Settings
+
+SAMPLED = 12
+"""Batches that are timed, spread evenly from the shortest to the longest."""
+KEPT_BACK = 0.07
+"""The share of the budget kept back for what was not timed: saving, a machine that gets slower."""
+
+
+def epochs_for(
+    task: Task,
+    encoded: Sequence[Any],
+    batches: Sequence[np.ndarray],
+    valid: Sequence[Any],
+    settings: Settings,
+    seconds: float,
+) -> tuple[float, float]:
+    """The epochs (at most `settings.epochs`) that take `seconds` seconds, and the seconds that they are to take.
+
+    Works on a copy, and leaves torch's random stream where it was.
+    """
+    began = time.perf_counter()
+    with torch.random.fork_rng(devices=[]):
+        trial = copy.deepcopy(task)
+        per_epoch = _seconds_an_epoch(trial, encoded, batches, settings)
+        per_check = _seconds_a_check(trial, valid)
+    left = seconds * (1 - KEPT_BACK) - (time.perf_counter() - began)
+    few = max(left - settings.checks * per_check, seconds * 0.1) / per_epoch
+    many = left / (per_epoch + per_check)
+    # Long trainings are checked once an epoch, short ones `settings.checks` times in all.
+    epochs = min(many if many > settings.checks else min(few, settings.checks), settings.epochs)
+    epochs = max(epochs, 1 / len(batches))
+    return epochs, epochs * per_epoch + max(epochs, settings.checks) * per_check
+
+
+def _seconds_an_epoch(trial: Task, encoded: Sequence[Any], batches: Sequence[np.ndarray], settings: Settings) -> float:
+    by_cost = sorted(batches, key=lambda rows: max(encoded[row].length for row in rows) * len(rows))
+    places = np.linspace(0, len(by_cost) - 1, min(SAMPLED, len(by_cost))).round().astype(int)
+    sampled = [by_cost[place] for place in places]
+    engine = optimizer.make(trial.parameters(), settings)
+    parameters = list(trial.parameters())
+    trial.train()
+
+    def step(rows: np.ndarray) -> float:
+        start = time.perf_counter()
+        loss = trial.loss(trial.collate([encoded[row] for row in rows]))
+        engine.zero_grad()
+        (loss.total / loss.count).backward()
+        clip.clip(parameters, settings.clip_norm)
+        engine.step()
+        return time.perf_counter() - start
+
+    step(sampled[0])  # the first step also pays for allocations
+    step(sampled[-1])
+    return float(np.mean([step(rows) for rows in sampled])) * len(batches)
+
+
+def _seconds_a_check(trial: Task, valid: Sequence[Any]) -> float:
+    if not valid:
+        return 0.0
+    sample = valid[:: max(1, len(valid) // 256)]
+    trial.predict(sample[:8])
+    start = time.perf_counter()
+    trial.predict(sample)
+    return (time.perf_counter() - start) * len(valid) / len(sample)

@@ -1,0 +1,54 @@
+"""Gradients that explode are shortened; gradients that are not finite stop the step before it is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.errors import NotFinite
+from unrolled.tasks.base import Task
+
+
+def clip(parameters: Sequence[nn.Parameter], longest: float) -> Tensor:
+    """Shorten the gradient, all parameters taken as one vector, to a norm of at most `longest` (0: leave it).
+
+    Returns its norm before. Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, algorithm 1.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if longest and norm > longest:
+        torch.nn.utils.clip_grads_with_norm_(parameters, longest, norm)
+    return norm
+
+
+def explain(task: Task, encoded: Sequence[Any], examples: Sequence[Any], what: str, step: int) -> NotFinite:
+    """The error for a batch whose loss or gradient is not finite: it names the examples that do it alone, or all."""
+    guilty = [example for e, example in zip(encoded, examples, strict=True) if not _finite_alone(task, e)]
+    named = guilty or list(examples)
+    places = "; ".join(_name(example) for example in named[:20]) + ("; …" if len(named) > 20 else "")
+    who = f"{len(guilty)} of the batch's {len(examples)} examples do it alone" if guilty else "the batch's examples"
+    return NotFinite(
+        f"the {what} is not finite at step {step}; the weights are those before the step; {who}: {places}. "
+        "Look at these examples, lower learning_rate or clip_norm, and resume from the last checkpoint."
+    )
+
+
+def _finite_alone(task: Task, encoded: Any) -> bool:
+    task.zero_grad()
+    loss = task.loss(task.collate([encoded])).total
+    if not torch.isfinite(loss):
+        return False
+    loss.backward()
+    finite = all(bool(torch.isfinite(p.grad).all()) for p in task.parameters() if p.grad is not None)
+    task.zero_grad()
+    return finite
+
+
+def _name(example: Any) -> str:
+    if example.origin is not None:
+        return str(example.origin)
+    shown = repr(getattr(example, "text", None) or " ".join(getattr(example, "tokens", ())))
+    return shown if len(shown) <= 60 else shown[:59] + "…"

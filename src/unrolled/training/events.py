@@ -1,0 +1,83 @@
+"""What happens in a training, as values. `fit` yields them; a command line draws them, a test reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Planned:
+    """How far the training will go; fixed before the first step, so that the same plan gives the same weights.
+
+    Attributes:
+        epochs: passes over the training examples, maybe a fraction.
+        steps: about how many steps that is.
+        examples, elements: of the training split.
+        seconds: what it is expected to take, where it was measured for a time budget; else None.
+        done: steps that were done before, where the training is resumed.
+    """
+
+    epochs: float
+    steps: int
+    examples: int
+    elements: int
+    seconds: float | None
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of the weights.
+
+    Attributes:
+        step: counted from 1.
+        epoch: passes over the training examples so far, a fraction.
+        progress: the share of the plan that is done, in [0, 1].
+        loss: mean over the batch's decisions, in nats.
+        gradient_norm: before clipping.
+        learning_rate: of this step.
+        examples, elements: in this batch.
+        seconds: since the training began, pauses between runs left out.
+    """
+
+    step: int
+    epoch: float
+    progress: float
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    examples: int
+    elements: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """A look at the validation split. While this event is out, the task carries the weights that were looked at.
+
+    Attributes:
+        step, epoch, progress, seconds: as in `Step`.
+        train_loss: mean loss per decision since the last check, in nats.
+        scores: the task's figures on the validation split.
+        best: whether the deciding figure is the best so far.
+    """
+
+    step: int
+    epoch: float
+    progress: float
+    train_loss: float
+    scores: Mapping[str, float]
+    best: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint is on the disk: a run that is killed from here on resumes here or later."""
+
+    step: int
+    path: str
+
+
+Event = Planned | Step | Check | Saved

@@ -1,0 +1,279 @@
+"""Training, as a generator that yields what happened. It prints nothing and calls nobody back.
+
+    for event in fit(task, train, valid, minutes=5, checkpoints=folder):
+        match event: Planned | Step | Check | Saved
+
+Every random choice flows from `seed`: the order of the batches from (seed, epoch), dropout from torch's stream.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.data.batching import bucketed
+from unrolled.errors import BadData
+from unrolled.tasks.base import Task
+from unrolled.training import averaging, budget, clip, optimizer, resume
+from unrolled.training.events import Check, Event, Planned, Saved, Step
+from unrolled.training.schedule import Schedule
+from unrolled.training.settings import Settings
+
+CHECKPOINT_SECONDS = 30.0
+"""A checkpoint is written when this long has passed since the last one, and after every check."""
+
+
+def fit(
+    task: Task,
+    train: Sequence[Any],
+    valid: Sequence[Any],
+    *,
+    settings: Settings | None = None,
+    seed: int = 1,
+    minutes: float | None = None,
+    checkpoints: Path | None = None,
+    resumed: bool = False,
+) -> Iterator[Event]:
+    """Train a task; afterwards it carries the best weights that a check has seen.
+
+    Args:
+        task: changed in place.
+        train, valid: examples with their blanks filled in; the best weights are chosen on `valid`.
+        settings: how to train; the defaults where None.
+        seed: of the batches' order and of dropout.
+        minutes: a budget. The epochs that it pays for, at most `settings.epochs`, are measured before the first step.
+        checkpoints: a folder; without one nothing is written.
+        resumed: go on from the folder's last checkpoint where there is one. The weights that come out are bit for
+            bit those of the run that was never interrupted.
+
+    Raises:
+        BadData: no examples, or one without its blank filled in.
+        NotFinite: a loss or gradient is not finite; the step was not taken.
+        BadOption: the run is resumed with other settings or data.
+        CannotWrite: a checkpoint cannot be written; the last one is unchanged.
+    """
+    run = _Run(task, train, valid, settings or Settings(), seed, checkpoints)
+    kept = resume.read(checkpoints) if resumed and checkpoints is not None else None
+    if kept is not None:
+        run.restore(kept)
+    else:
+        run.plan(minutes)
+    yield run.planned
+    if kept is None and checkpoints is not None:
+        yield run.save()
+    yield from run.go(None if minutes is None else 60 * minutes)
+    run.carry_best()
+
+
+class _Run:
+    """A training under way. What is set in `__init__` under `counters` and the tensors is all that it depends on."""
+
+    def __init__(
+        self,
+        task: Task,
+        train: Sequence[Any],
+        valid: Sequence[Any],
+        settings: Settings,
+        seed: int,
+        checkpoints: Path | None,
+    ) -> None:
+        for name, examples in (("training", train), ("validation", valid)):
+            if not len(examples):
+                raise BadData(f"there are no {name} examples")
+        self.task, self.train, self.valid, self.settings, self.seed = task, train, valid, settings, seed
+        self.checkpoints = checkpoints
+        self.encoded = [task.encode(example) for example in train]
+        self.lengths = np.array([e.length for e in self.encoded])
+        self.parameters = [p for p in task.parameters() if p.requires_grad]
+        self.engine = optimizer.make(self.parameters, settings)
+        self.schedule = Schedule(settings)
+        self.average = averaging.make(task, settings)
+        self.best: dict[str, Tensor] = {}
+        self.best_is_new = False
+        self.batches: list[np.ndarray] = []
+        self.counters: dict[str, Any] = {
+            "step": 0,
+            "epoch": 0,
+            "batch": 0,
+            "checks": 0,
+            "without_better": 0,
+            "best_figure": -math.inf,
+            "loss_sum": 0.0,
+            "decisions": 0,
+            "seconds": 0.0,
+        }
+        self.since = time.perf_counter()
+        self.last_saved = self.since
+        torch.manual_seed(seed)
+
+    # ------------------------------------------------------------------ the plan
+
+    def plan(self, minutes: float | None) -> None:
+        """Fix how many epochs there will be."""
+        batches = self._batches_of(0)
+        epochs, seconds = self.settings.epochs, None
+        if minutes is not None:
+            spent = time.perf_counter() - self.since
+            epochs, seconds = budget.epochs_for(
+                self.task, self.encoded, batches, self.valid, self.settings, 60 * minutes - spent
+            )
+        self.counters["epochs"], self.counters["expected"] = epochs, seconds
+        self.batches = batches
+
+    @property
+    def planned(self) -> Planned:
+        epochs = self.counters["epochs"]
+        steps = math.ceil(epochs * len(self._batches_of(0)))
+        return Planned(epochs, steps, len(self.train), int(self.lengths.sum()), self.counters["expected"], self.counters["step"])
+
+    def _batches_of(self, epoch: int) -> list[np.ndarray]:
+        s = self.settings
+        return bucketed(self.lengths, elements=s.batch_elements, rows=s.batch_rows, seed=self.seed, epoch=epoch)
+
+    # ------------------------------------------------------------------ the loop
+
+    @property
+    def epoch(self) -> float:
+        return self.counters["epoch"] + self.counters["batch"] / len(self.batches)
+
+    @property
+    def progress(self) -> float:
+        return min(self.epoch / self.counters["epochs"], 1.0)
+
+    @property
+    def seconds(self) -> float:
+        return self.counters["seconds"] + time.perf_counter() - self.since
+
+    def go(self, limit: float | None) -> Iterator[Event]:
+        """Steps and checks until the plan is done, patience is lost, or the time limit has passed."""
+        while not self._over():
+            yield self._step()
+            out_of_time = limit is not None and self.seconds > limit
+            if self._checks_passed() > self.counters["checks"] or out_of_time:
+                yield from self._check()
+            if out_of_time:
+                self.counters["stopped"] = "time"
+            if self.checkpoints is not None and (
+                self.counters["checked_at"] == self.counters["step"]
+                or time.perf_counter() - self.last_saved > CHECKPOINT_SECONDS
+            ):
+                yield self.save()
+
+    def _over(self) -> bool:
+        patience = self.settings.patience
+        lost = patience > 0 and self.counters["without_better"] > patience
+        return lost or self.progress >= 1.0 or "stopped" in self.counters
+
+    def _checks_passed(self) -> int:
+        """Checks that the progress made so far asks for: one an epoch, or `settings.checks` in all where that is more."""
+        wanted = max(math.ceil(self.counters["epochs"]), self.settings.checks)
+        # A hair more than k / wanted: rounding must not put a check one step late.
+        return math.floor(self.progress * wanted + 1e-9)
+
+    def _step(self) -> Step:
+        c = self.counters
+        rows = self.batches[c["batch"]]
+        encoded = [self.encoded[row] for row in rows]
+        self.task.train()
+        loss = self.task.loss(self.task.collate(encoded))
+        mean = loss.total / loss.count
+        self.engine.zero_grad()
+        mean.backward()
+        norm = clip.clip(self.parameters, self.settings.clip_norm)
+        if not (torch.isfinite(mean) and torch.isfinite(norm)):
+            what = "gradient" if torch.isfinite(mean) else "loss"
+            raise clip.explain(self.task, encoded, [self.train[row] for row in rows], what, c["step"] + 1)
+        rate = self.settings.learning_rate * self.schedule(self.progress)
+        for group in self.engine.param_groups:
+            group["lr"] = rate
+        self.engine.step()
+        self.average.update()
+        c["step"] += 1
+        c["batch"] += 1
+        c["loss_sum"] += float(loss.total.detach())
+        c["decisions"] += loss.count
+        if c["batch"] == len(self.batches):
+            c["epoch"], c["batch"] = c["epoch"] + 1, 0
+            self.batches = self._batches_of(c["epoch"])
+        c.setdefault("checked_at", 0)
+        elements = int(self.lengths[rows].sum())
+        now = (c["step"], self.epoch, self.progress)
+        return Step(*now, float(mean.detach()), float(norm), rate, len(rows), elements, self.seconds)
+
+    def _check(self) -> Iterator[Event]:
+        c = self.counters
+        with self.average.swapped():
+            scores = self.task.score(self.task.predict(self.valid), self.valid)
+            figure = scores[self.task.metric]
+            better = figure > c["best_figure"]
+            c["without_better"] = 0 if better else c["without_better"] + 1
+            if better:
+                c["best_figure"] = figure
+                self.best = {name: value.detach().clone() for name, value in self.task.state_dict().items()}
+                self.best_is_new = True
+            c["checks"] = self._checks_passed()
+            c["checked_at"] = c["step"]
+            mean = c["loss_sum"] / max(c["decisions"], 1)
+            c["loss_sum"], c["decisions"] = 0.0, 0
+            yield Check(c["step"], self.epoch, self.progress, mean, scores, better, self.seconds)
+        self.schedule.checked(better)
+        self.average.checked(better, c["without_better"])
+
+    def carry_best(self) -> None:
+        """Put the best weights into the task."""
+        if self.best:
+            self.task.load_state_dict(self.best)
+        self.task.eval()
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def _fingerprint(self) -> dict[str, Any]:
+        shapes = {name: list(p.shape) for name, p in self.task.named_parameters()}
+        # The epochs are the plan's, and the plan is in the checkpoint.
+        settings = {key: value for key, value in asdict(self.settings).items() if key != "epochs"}
+        return {**settings, "seed": self.seed, "training examples": len(self.train), "weights": shapes}
+
+    def save(self) -> Saved:
+        """Write a checkpoint."""
+        assert self.checkpoints is not None
+        self.counters["seconds"] = self.seconds
+        self.since = self.last_saved = time.perf_counter()
+        counters = {
+            **self.counters,
+            "schedule": self.schedule.state(),
+            "averaged": self.average.count,
+            "fingerprint": self._fingerprint(),
+        }
+        tensors = {
+            "weights": self.task.state_dict(),
+            "average": self.average.values,
+            "optimizer": optimizer.tensors(self.engine),
+            "random": {"torch": torch.get_rng_state()},
+            "best": self.best,
+        }
+        resume.write(self.checkpoints, tensors, counters, with_best=self.best_is_new)
+        self.best_is_new = False
+        return Saved(self.counters["step"], str(self.checkpoints))
+
+    def restore(self, kept: resume.Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        counters = dict(kept.counters)
+        resume.must_agree(counters.pop("fingerprint"), self._fingerprint())
+        self.schedule.restore(counters.pop("schedule"))
+        self.average.count = counters.pop("averaged")
+        averaged = kept.tensors["average"]
+        self.average.values = {name: averaged[name] for name in self.average.parameters if name in averaged}
+        self.counters.update(counters)
+        self.task.load_state_dict(kept.tensors["weights"])
+        optimizer.restore(self.engine, kept.tensors["optimizer"])
+        self.best = kept.tensors["best"]
+        self.batches = self._batches_of(self.counters["epoch"])
+        torch.set_rng_state(kept.tensors["random"]["torch"])

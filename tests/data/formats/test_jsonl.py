@@ -1,0 +1,129 @@
+"""JSON lines."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from unrolled.data.examples import LabelledText, TaggedTokens
+from unrolled.data.formats.conllu import CoNLLU
+from unrolled.data.formats.jsonl import JSONLines
+from unrolled.data.formats.tsv import TSV
+from unrolled.errors import BadData, UnknownName
+
+
+def read(content: str, held=LabelledText, **options):
+    return list(JSONLines(held, **options).read_stream(io.BytesIO(content.encode()), "a.jsonl"))
+
+
+def written(examples, **options) -> str:
+    return b"".join(JSONLines(type(examples[0]), **options).write_stream(examples)).decode()
+
+
+def test_other_keys_come_back_in_their_order_with_their_values():
+    content = '{"id": 7, "review": "été", "tree": {"a": [1.5, null]}, "label": "good"}\n'
+    (example,) = read(content, columns={"text": "review"})
+    assert example == LabelledText(text="été", label="good")
+    assert written([example], columns={"text": "review"}) == content
+
+
+def test_a_list_of_labels_is_several_and_null_or_nothing_is_none():
+    content = (
+        '{"text": "a", "label": ["x", "y"]}\n{"text": "b", "label": []}\n{"text": "c", "label": null}\n{"text": "d"}\n'
+    )
+    examples = read(content)
+    assert [e.label for e in examples] == [("x", "y"), (), None, None]
+    assert written(examples) == content
+
+
+def test_labels_may_be_numbers_and_stay_numbers():
+    content = '{"text": "a", "label": 1}\n{"text": "b", "label": true}\n{"text": "c", "label": "1"}\n'
+    examples = read(content)
+    assert [e.label for e in examples] == ["1", "true", "1"]
+    assert written(examples) == content
+    predicted = [replace(example, label="0") for example in examples]
+    assert written(predicted).splitlines()[0] == '{"text": "a", "label": 0}'
+    assert read(written(predicted)) == predicted
+    assert written([replace(examples[0], label="01")]) == '{"text": "a", "label": "01"}\n'
+
+
+def test_tokens_and_tags_are_lists_and_may_hold_blanks():
+    content = '{"tokens": ["New York", "sleeps"], "tags": ["PROPN", "VERB"], "pos": ["a", "b"]}\n'
+    (example,) = read(content, TaggedTokens, features={"part": "pos"})
+    assert example == TaggedTokens(tokens=("New York", "sleeps"), tags=("PROPN", "VERB"), features={"part": ("a", "b")})
+    assert written([example], features={"part": "pos"}) == content
+
+
+def test_predictions_bring_their_probabilities():
+    predicted = LabelledText(text="a", label="x", probabilities={"x": 0.75, "y": 0.25})
+    assert json.loads(written([predicted])) == {
+        "text": "a",
+        "label": "x",
+        "confidence": 0.75,
+        "probabilities": {"x": 0.75, "y": 0.25},
+    }
+    several = replace(predicted, label=("x",))
+    assert json.loads(written([several])) == {"text": "a", "label": ["x"], "probabilities": {"x": 0.75, "y": 0.25}}
+    tagged = TaggedTokens(tokens=("a", "b"), tags=("X", "Y"), confidence=(0.5, 1 / 3))
+    assert json.loads(written([tagged]))["confidence"] == [0.5, 0.333333]
+    assert read(written([predicted, several])) == [predicted, several]
+
+
+def test_what_another_format_read_is_written_as_far_as_it_goes():
+    (row,) = TSV(LabelledText).read_stream(io.BytesIO(b"id\ttext\n7\tfine\n"))
+    assert json.loads(written([row])) == {"id": "7", "text": "fine"}
+    (tree,) = CoNLLU(TaggedTokens).read_stream(io.BytesIO(b"1\ta\t_\tX\t_\t_\t_\t_\t_\t_\n\n"))
+    assert json.loads(written([tree])) == {"tokens": ["a"], "tags": ["X"]}
+    (back,) = read('{"id": 7, "text": "fine", "more": {"a": 1}}\n')
+    assert b"".join(TSV(LabelledText).write_stream([back])) == b'id\ttext\tmore\n7\tfine\t{"a": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "held", "message"),
+    [
+        ('{"text": "a"', LabelledText, "a.jsonl:2: not JSON: Expecting ',' delimiter at character 13"),
+        ('["a"]', LabelledText, "a.jsonl:2: a list where a JSON object is expected"),
+        ('{"text": 1}', LabelledText, "a.jsonl:2: the text is a number where a string is expected"),
+        ('{"text": null}', LabelledText, "a.jsonl:2: the text is null where a string is expected"),
+        (
+            '{"text": "a", "label": {}}',
+            LabelledText,
+            "a.jsonl:2: the label is an object where a string or a list of strings is expected",
+        ),
+        ('{"tokens": "a b"}', TaggedTokens, "a.jsonl:2: a string where a list of strings is expected"),
+        ('{"tokens": ["a"], "tags": [1]}', TaggedTokens, "a.jsonl:2: a list where a list of strings is expected"),
+        ('{"tokens": ["a"], "tags": ["X", "Y"]}', TaggedTokens, "a.jsonl:2: 1 tokens but 2 tags"),
+        ('{"tokens": [""]}', TaggedTokens, "a.jsonl:2: tokens 1 of 1 is empty"),
+        ('{"tokens": []}', TaggedTokens, "a.jsonl:2: an example without tokens"),
+        (r'{"text": "\ud800"}', LabelledText, r"a.jsonl:2: \ud800 is half a character (a lone surrogate)"),
+    ],
+)
+def test_a_broken_line_is_named(line, held, message):
+    good = '{"text": "a", "tokens": ["a"]}\n'
+    with pytest.raises(BadData) as caught:
+        read(good + line + "\n", held)
+    assert str(caught.value) == message
+
+
+def test_a_pair_of_surrogates_is_a_character():
+    assert read(r'{"text": "\ud83d\ude00"}' + "\n") == [LabelledText(text="😀")]
+
+
+@pytest.mark.parametrize("line", ['{"text": ' + "[" * 100_000, '{"text": "a", "n": ' + "1" * 10_000 + "}"])
+def test_json_that_python_cannot_hold_is_refused(line):
+    with pytest.raises(BadData, match=r"^a\.jsonl:1: not JSON"):
+        read(line + "\n")
+
+
+def test_a_missing_key_is_an_unknown_column():
+    with pytest.raises(UnknownName) as caught:
+        read('{"text": "a"}\n{"txt": "b"}\n')
+    assert str(caught.value) == "a.jsonl:2: unknown column 'text'; did you mean 'txt'?"
+
+
+def test_an_empty_text_and_an_empty_label_are_kept():
+    examples = [LabelledText(text="", label=""), LabelledText(text="\0")]
+    assert read(written(examples)) == examples

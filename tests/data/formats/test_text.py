@@ -1,0 +1,69 @@
+"""Plain text."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from unrolled.data.examples import LabelledText, TaggedTokens
+from unrolled.data.formats.text import PlainText
+from unrolled.errors import BadData
+
+
+def written(examples, **options) -> str:
+    return b"".join(PlainText(type(examples[0]), **options).write_stream(examples)).decode()
+
+
+def read(content: str, held):
+    return list(PlainText(held).read_stream(io.BytesIO(content.encode())))
+
+
+def test_a_line_is_a_text_with_its_blanks():
+    assert [e.text for e in read("  one text \nanother\tone\n", LabelledText)] == ["  one text ", "another\tone"]
+
+
+def test_tokens_stand_between_blanks_and_a_no_break_space_is_none():
+    assert read("10\u00a0000  dogs\tbark\n", TaggedTokens) == [TaggedTokens(tokens=("10\u00a0000", "dogs", "bark"))]
+
+
+def test_only_a_line_feed_ends_a_line():
+    assert [e.text for e in read("a\x0bb\x0cc\x1cd\x85e\u2028f\rg\n", LabelledText)] == [
+        "a\x0bb\x0cc\x1cd\x85e\u2028f\rg"
+    ]
+
+
+def test_blank_lines_are_no_examples_and_stay_where_they_are():
+    content = "\n\none\n  \ntwo\n"
+    examples = read(content, LabelledText)
+    assert [(e.text, e.origin.line) for e in examples] == [("one", 3), ("two", 5)]
+    assert written(examples) == "\n\none\n\ntwo\n"
+
+
+def test_a_predicted_label_stands_before_its_text():
+    (example,) = read("a fine film\n", LabelledText)
+    assert written([replace(example, label="good")]) == "good\ta fine film\n"
+    assert written([replace(example, label=("good", "short"))]) == "good|short\ta fine film\n"
+    assert written([replace(example, label=("good", "short"))], label_separator="+") == "good+short\ta fine film\n"
+
+
+def test_predicted_tags_stand_behind_their_tokens():
+    (example,) = read("play 1/2 songs\n", TaggedTokens)
+    assert written([replace(example, tags=("O", "B-music_item", "I-music_item"))]) == (
+        "play/O 1/2/B-music_item songs/I-music_item\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (LabelledText(text="two\nlines"), r"cannot write the text 'two\\nlines' as plain text: it holds a line break"),
+        (LabelledText(text=" "), r"cannot write the text ' ' as plain text: it holds nothing to read again"),
+        (TaggedTokens(tokens=("New York",)), "cannot write the token 'New York' as plain text: it holds a blank"),
+        (TaggedTokens(tokens=()), "an example without tokens"),
+    ],
+)
+def test_what_a_line_cannot_hold_is_refused(example, message):
+    with pytest.raises(BadData, match=message):
+        written([example])

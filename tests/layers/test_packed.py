@@ -1,0 +1,41 @@
+"""Where the elements of a packed batch are, against a plain loop over the rows."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.utils.rnn import pack_sequence
+
+from unrolled.layers import packed
+
+LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(LENGTHS)
+def test_each_element_knows_its_row_and_time(lengths):
+    lengths = sorted(lengths, reverse=True)
+    x = pack_sequence([torch.tensor([[row, time] for time in range(n)]) for row, n in enumerate(lengths)])
+    sizes = x.batch_sizes
+    assert packed.rows(sizes).tolist() == x.data[:, 0].tolist()
+    assert packed.times(sizes).tolist() == x.data[:, 1].tolist()
+    assert packed.lengths(sizes).tolist() == lengths
+    assert x.data[packed.last(sizes)].tolist() == [[row, n - 1] for row, n in enumerate(lengths)]
+    assert x.data[packed.starts(sizes)].tolist() == [[0, time] for time in range(max(lengths))]
+    before = x.data[packed.before(sizes)]
+    assert torch.equal(before + torch.tensor([0, 1]), x.data[len(lengths) :])
+
+
+@settings(max_examples=50, deadline=None)
+@given(LENGTHS)
+def test_rows_come_back_in_the_callers_order(lengths):
+    x = pack_sequence([torch.full((n, 1), row) for row, n in enumerate(lengths)], enforce_sorted=False)
+    first = x.data[: len(lengths), 0]
+    assert packed.caller_order(first, x).tolist() == list(range(len(lengths)))
+
+
+def test_a_batch_that_came_sorted_is_left_as_it_is():
+    x = pack_sequence([torch.zeros(2, 1), torch.zeros(1, 1)])
+    values = torch.tensor([5.0, 6.0])
+    assert torch.equal(packed.caller_order(values, x), values)
