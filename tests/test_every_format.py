@@ -81,7 +81,7 @@ def test_no_suffix_belongs_to_two_formats():
 
 
 @pytest.mark.parametrize(("name", "held"), PAIRS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_ordinary_examples_are_read_as_they_were_written(name, held, data):
     filled = FORMATS[name].annotated and data.draw(st.booleans(), label="filled")
@@ -93,7 +93,7 @@ def test_ordinary_examples_are_read_as_they_were_written(name, held, data):
 
 
 @pytest.mark.parametrize(("name", "held"), PAIRS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_any_example_is_either_refused_or_read_as_it_was_written(name, held, data):
     odd = st.text(st.characters(codec=None) | st.sampled_from("\t\n\r \0#_\ufeff\ud800-|"), max_size=4)

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -234,8 +234,11 @@ def test_a_full_disk_is_named_and_the_old_set_survives(tmp_path: Path, monkeypat
     assert listing(tmp_path / "model") == sorted(OLD)
 
 
-def test_a_marker_that_could_not_be_made_sure_of_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lay(tmp_path / "model", OLD)
+@pytest.fixture
+def unsure_marker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes everything but the marker."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("which file a descriptor is can be seen under /proc only")
     real = os.fsync
 
     def fails_for_the_marker(handle: int) -> None:
@@ -243,13 +246,26 @@ def test_a_marker_that_could_not_be_made_sure_of_is_taken_back(tmp_path: Path, m
             raise OSError(5, "Input/output error")
         real(handle)
 
-    if not Path("/proc/self/fd").exists():
-        pytest.skip("which file a descriptor is can be seen under /proc only")
     monkeypatch.setattr(os, "fsync", fails_for_the_marker)
+
+
+@pytest.mark.usefixtures("unsure_marker")
+def test_a_marker_that_could_not_be_made_sure_of_is_taken_back(tmp_path: Path) -> None:
+    lay(tmp_path / "model", OLD)
     with pytest.raises(CannotWrite, match=r": Input/output error; what was there is unchanged$"):
         replace_files(tmp_path / "model", NEW)
     assert read(tmp_path / "model") == OLD
     assert listing(tmp_path / "model") == sorted(OLD)
+
+
+@pytest.mark.usefixtures("unsure_marker")
+def test_a_writer_killed_while_it_takes_the_marker_back_leaves_no_mixture(tmp_path: Path) -> None:
+    def act() -> None:
+        with suppress(CannotWrite):
+            replace_files(tmp_path / "model", NEW)
+
+    for calls in die_at_each_call(lambda: lay(tmp_path / "model", OLD), act):
+        assert read(tmp_path / "model") in (OLD, NEW), f"a mixture after {calls} calls"
 
 
 def test_a_rename_that_fails_is_said_and_the_new_set_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,6 +286,15 @@ def test_an_altered_number_is_named_as_such(saved: Path) -> None:
         states.load(saved)
 
 
+@pytest.mark.parametrize(("was", "is_now"), [(b'"F32"', b'"I32"'), (b"[2,3]", b"[3,2]"), (b"[2,3]", b"[6,1]")])
+def test_the_same_bytes_in_another_shape_or_type_are_noticed(saved: Path, was: bytes, is_now: bytes) -> None:
+    content = saved.read_bytes()
+    assert was in content
+    saved.write_bytes(content.replace(was, is_now))
+    with pytest.raises(BadData, match="its checksum differs"):
+        states.load(saved)
+
+
 def test_a_file_that_is_not_there_is_bad_data(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="cannot be read: No such file or directory"):
         states.load(tmp_path / "absent")

@@ -35,7 +35,8 @@ class _Twin(torch.nn.RNNBase):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         if isinstance(input, PackedSequence):
-            if self._suits(input, hx):
+            fused = self.mode == "LSTM" and native.is_fused(self._weights()[0], input.data)
+            if (fused or native.is_quadratic(input)) and self._suits(input, hx):
                 return self._unroll(input, hx)
         elif self._is_one_step(input):
             time = 1 if self.batch_first else 0
@@ -46,11 +47,15 @@ class _Twin(torch.nn.RNNBase):
         return super().forward(input, hx)
 
     def _is_one_step(self, input: Any) -> bool:
-        """Whether a padded batch is better taken as packed: a step of an LSTM that oneDNN would run."""
+        """Whether this is one step of an LSTM whose weights are large beside its batch.
+
+        OneDNN would re-arrange the weights at each call; the rule is where going round it was never slower.
+        """
         if self.mode != "LSTM" or not isinstance(input, Tensor) or input.dim() != 3:
             return False
         batch, time = input.shape[:2] if self.batch_first else (input.shape[1], input.shape[0])
-        return time == 1 and batch > 0 and native.is_fused(self._weights()[0], input)
+        pays = self.hidden_size >= 256 and 0 < 8 * batch <= self.hidden_size
+        return time == 1 and pays and native.is_fused(self._weights()[0], input)
 
     def _suits(self, x: PackedSequence, hx: Any) -> bool:
         """Whether this is what torch would take, on a CPU. What is wrong with any other, torch says best."""

@@ -98,7 +98,7 @@ def test_words_without_characters_and_wrong_lengths_are_refused(kind):
 @pytest.mark.parametrize("wrong", [-1, 9])
 def test_ids_that_do_not_exist_are_refused(kind, wrong):
     module, _ = made(kind)
-    with pytest.raises(IndexError, match="must be from 0 to 8|out of range"):
+    with pytest.raises(IndexError, match=r"must be from 0 to 8|out of range"):
         module(torch.tensor([1, wrong]), torch.tensor([2]))
 
 

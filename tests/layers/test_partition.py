@@ -165,7 +165,9 @@ def test_a_hundred_thousand_elements_neither_overflow_nor_lose_precision():
     """Without transitions Z is a product: log Z is the sum of each element's own."""
     e = 5 * torch.randn(100_000, 3)
     e.requires_grad_()
-    value = log_partition(e, Scores(torch.zeros(3, 3), torch.zeros(3), torch.zeros(3)), torch.ones(100_000, dtype=torch.long))
+    value = log_partition(
+        e, Scores(torch.zeros(3, 3), torch.zeros(3), torch.zeros(3)), torch.ones(100_000, dtype=torch.long)
+    )
     torch.testing.assert_close(value, e.detach().double().logsumexp(1).sum()[None], rtol=1e-12, atol=0)
     value.sum().backward()
     torch.testing.assert_close(e.grad, e.detach().softmax(1), rtol=1e-5, atol=1e-6)

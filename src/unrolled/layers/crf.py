@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
@@ -120,24 +121,19 @@ class CRF(nn.Module):
         e, sizes = self._checked(emissions), emissions.batch_sizes.tolist()
         with torch.no_grad():
             transitions, start, end = (score.double() for score in self._scores())
-            steps = e.double().split(sizes)
             into = transitions.t().contiguous()
+            steps = e.double().split(sizes)
             alphas = [start + steps[0]]
             for e_t in steps[1:]:
-                alphas.append((alphas[-1][: len(e_t), None, :] + into).amax(2).add_(e_t))
-            ends = last(emissions.batch_sizes).to(e.device)
-            best, chosen = (torch.cat(alphas).index_select(0, ends) + end).max(1)
-            if not bool((best > -torch.inf).all()):
-                raise BadOption("the constraints allow no sequence of tags for a row of this length")
-            # Backwards, each row from its own end: which tag before led to the one chosen? The recursion's own sums
-            # are compared again, so nothing need be kept on the way forward.
-            found = [chosen]
-            for alpha, after in zip(reversed(alphas[:-1]), reversed(sizes[1:]), strict=True):
-                following, ended = found[-1][:after], chosen[after : len(alpha)]
-                led = (alpha[:after] + into.index_select(0, following)).argmax(1)
-                found.append(torch.cat([led, ended]))
-            found[0] = chosen[: sizes[-1]]
-        return torch.cat(found[::-1]), caller_order(best.to(e.dtype), emissions)
+                alpha = alphas[-1]
+                alpha = alpha if len(alpha) == len(e_t) else alpha[: len(e_t)]
+                alphas.append((alpha.unsqueeze(1) + into).amax(2).add_(e_t))
+            table = torch.cat(alphas)
+            best, chosen = (table.index_select(0, last(emissions.batch_sizes).to(e.device)) + end).max(1)
+        if not bool((best > -torch.inf).all()):
+            raise BadOption("the constraints allow no sequence of tags for a row of this length")
+        tags = _trace_back(table.cpu().numpy(), into.cpu().numpy(), chosen.cpu().numpy(), sizes)
+        return torch.from_numpy(tags).to(e.device), caller_order(best.to(e.dtype), emissions)
 
     def marginals(self, emissions: PackedSequence) -> Tensor:
         """The probability of each tag at each element, given the whole row. (elements, tags), without gradient."""
@@ -172,6 +168,24 @@ class CRF(nn.Module):
         if not bool(wrong.any() | wrong_first.any() | wrong_last.any()):
             return
         raise BadData(_what_is_wrong(emissions, tags, wrong, wrong_first, wrong_last))
+
+
+def _trace_back(table: np.ndarray, into: np.ndarray, chosen: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """Each row from its own end: which tag before led to the one chosen? The forward sums are made again and compared,
+    so nothing but the table need be kept. numpy, since such small steps are quicker there.
+
+    table: (elements, tags), the best score of all ways to each; into: (tags, tags), from column to row;
+    chosen: (batch,), the best last tag of each row.
+    """
+    tags = np.empty(len(table), dtype=np.int64)
+    stop, following = len(table), chosen[:0]
+    for size in reversed(sizes):
+        start, after = stop - size, len(following)
+        now = tags[start:stop]
+        now[:after] = (table[start : start + after] + into.take(following, 0)).argmax(1)
+        now[after:] = chosen[after:size]
+        stop, following = start, now
+    return tags
 
 
 def _what_is_wrong(

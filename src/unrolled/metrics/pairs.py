@@ -19,7 +19,9 @@ def require_pairs(gold: Sequence[Any], predicted: Sequence[Any], what: str) -> N
         raise ValueError(f"no {what} to score")
 
 
-def require_aligned(gold: Sequence[Sequence[Any]], others: Sequence[Sequence[Any]], what: str, other: str = "predicted") -> None:
+def require_aligned(
+    gold: Sequence[Sequence[Any]], others: Sequence[Sequence[Any]], what: str, other: str = "predicted"
+) -> None:
     """`require_pairs`, for the sequences and inside each of them (which may be empty)."""
     require_pairs(gold, others, "sequences")
     for row, (gold_row, other_row) in enumerate(zip(gold, others, strict=True)):

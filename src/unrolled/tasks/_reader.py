@@ -30,6 +30,7 @@ from unrolled.layers.weight_drop import WeightDrop
 from unrolled.layers.zoneout import Zoneout
 from unrolled.layers.vectors import load_vectors
 from unrolled.lookup import find
+from unrolled.tasks._spellings import SpellingStore
 from unrolled.tasks.base import SomeTask
 
 
@@ -80,14 +81,14 @@ class Batch(NamedTuple):
     """One packed batch of tokens.
 
     words: data (elements,), the rows' order and lengths; forms: (elements,) which distinct word stands there;
-    spellings: (characters,) of all distinct words one after the other; spelling_lengths: (distinct words,);
-    features: name -> (elements,); order: (rows,) numpy, packed row -> row; targets: the task's own, one a row.
+    distinct: the distinct words; spellings: of each, the numbers of its characters; features: name -> (elements,);
+    targets: the task's own, one a row.
     """
 
     words: PackedSequence
     forms: Tensor
-    spellings: Tensor
-    spelling_lengths: Tensor
+    distinct: list[str]
+    spellings: list[np.ndarray]
     features: dict[str, Tensor]
     targets: list[Any]
     place: np.ndarray
@@ -124,6 +125,7 @@ class Reader(nn.Module):
         self.output_size = self.stack.output_size
         self.register_buffer("_keep", _keep_rates(words, o.word_dropout), persistent=False)
         self._spelled: dict[str, np.ndarray] = {}
+        self._store = SpellingStore(self.spelling) if self.spelling is not None else None
 
     def encode(self, tokens: Sequence[str], features: Mapping[str, Sequence[str]], target: Any) -> Encoded:
         """Numbers for one example's tokens."""
@@ -155,8 +157,8 @@ class Reader(nn.Module):
         return Batch(
             packed,
             torch.from_numpy(np.array(forms)[place]),
-            torch.from_numpy(np.concatenate(spellings)) if spellings else torch.zeros(0, dtype=torch.long),
-            torch.tensor([len(s) for s in spellings]),
+            list(index),
+            spellings,
             features,
             [e.target for e in encoded],
             place,
@@ -176,9 +178,22 @@ class Reader(nn.Module):
             words = words.masked_fill(dropped, 0)
         parts = [self.words(words)]
         if self.spelling is not None:
-            parts.append(self.spelling(batch.spellings, batch.spelling_lengths).index_select(0, batch.forms))
+            parts.append(self._spellings(batch).index_select(0, batch.forms))
         parts += [table(batch.features[name]) for name, table in self.features.items()]
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+
+    def _spellings(self, batch: Batch) -> Tensor:
+        """The vectors of the batch's distinct words, (distinct words, features)."""
+        assert self.spelling is not None
+        if self.training or torch.is_grad_enabled():
+            return self.spelling(torch.from_numpy(np.concatenate(batch.spellings)), _lengths(batch.spellings))
+
+        def compute(places: list[int]) -> Tensor:
+            new = [batch.spellings[place] for place in places]
+            return self.spelling(torch.from_numpy(np.concatenate(new)), _lengths(new))  # type: ignore[misc]
+
+        assert self._store is not None
+        return self._store.vectors(batch.distinct, compute)
 
     def stream_outputs(self, encoded: Sequence[Encoded]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each example: the vectors of the whole at once, and those of its elements read one by one."""
@@ -209,15 +224,15 @@ def start_with_vectors(
         return kind(vocabularies, **options)
     rows, found = load_vectors(path, vocabularies["words"].symbols)
     task = kind(vocabularies, **{**options, "word_size": rows.shape[1]})
-    table = task.get_submodule("reader.words").weight
+    table = task.get_parameter("reader.words.weight")
     with torch.no_grad():
-        table[found] = rows[found].to(table.dtype)  # type: ignore[index, operator]
+        table[found] = rows[found].to(table.dtype)
     return task
 
 
 def balanced(labels: Vocabulary) -> Tensor:
     """Weights that make every label count the same in all: total / (labels * count of the label)."""
-    counts = torch.tensor([max(count, 1) for count in labels.counts], dtype=torch.float32)
+    counts = _counts(labels)
     return counts.sum() / (len(counts) * counts)
 
 
@@ -228,14 +243,23 @@ def lengths_of(packed: PackedSequence) -> np.ndarray:
     return lengths if packed.unsorted_indices is None else lengths[packed.unsorted_indices.numpy()]
 
 
+def _lengths(spellings: Sequence[np.ndarray]) -> Tensor:
+    return torch.tensor([len(spelling) for spelling in spellings])
+
+
 def _keep_rates(words: Vocabulary, strength: float) -> Tensor:
     """Per word, how likely it is *not* replaced by the unknown word in training: n / (n + strength), n its count.
 
     Rare words are dropped most, so that the unknown word's vector is learnt where unknown words stand (Kiperwasser &
     Goldberg 2016, Iyyer et al. 2015).
     """
-    counts = torch.tensor([max(count, 1) for count in words.counts], dtype=torch.float32)
+    counts = _counts(words)
     return counts / (counts + strength)
+
+
+def _counts(vocabulary: Vocabulary) -> Tensor:
+    """How often each symbol was seen in training, at least once: what was never seen is as rare as what was once."""
+    return torch.tensor([max(count, 1) for count in vocabulary.counts or [1] * len(vocabulary)], dtype=torch.float32)
 
 
 def _stack(size: int, o: ReaderOptions) -> Stack:
@@ -256,7 +280,12 @@ def _stack(size: int, o: ReaderOptions) -> Stack:
 def _cell(size: int, o: ReaderOptions) -> Cell:
     made: Any = find("unrolled.cells", o.cell, Cell, "cell")
     cell: Cell = made(size, o.hidden_size, **(o.cell_options or {}))
-    initialise_(cell, o.initialisation, forget_bias=o.forget_bias if "f" in cell.blocks else None)
+    initialise_(cell, o.initialisation, forget_bias=o.forget_bias if _has_forget_bias(cell) else None)
     if o.weight_drop:
         cell = WeightDrop(cell, o.weight_drop)
     return Zoneout(cell, o.zoneout) if o.zoneout else cell
+
+
+def _has_forget_bias(cell: Cell) -> bool:
+    """Whether the cell has a forget gate, by name and by what it does, and a bias to open it with."""
+    return "f" in cell.keeps and getattr(cell, "bias_ih", None) is not None

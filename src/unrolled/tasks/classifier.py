@@ -22,8 +22,13 @@ from unrolled.metrics.classification import classification_scores, multilabel_sc
 from unrolled.tasks._reader import Batch, Encoded, Reader, ReaderOptions, balanced, start_with_vectors
 from unrolled.tasks.base import Loss, Task
 
-POOLINGS = {"last": (LastState,), "mean": (Mean,), "max": (Max,), "attention": (AdditiveAttention,)}
-POOLINGS["mean_max"] = (Mean, Max)
+POOLINGS: dict[str, tuple[type[nn.Module], ...]] = {
+    "last": (LastState,),
+    "mean": (Mean,),
+    "max": (Max,),
+    "mean_max": (Mean, Max),
+    "attention": (AdditiveAttention,),
+}
 
 
 class Classifier(Task):
@@ -80,8 +85,8 @@ class Classifier(Task):
         ahead = size // 2 if directions == "both" else size
         self.poolings = nn.ModuleList(_pooling(kind, size, ahead) for kind in POOLINGS[pooling])
         self.output = nn.Linear(size * len(self.poolings), len(self.labels))
-        weights = balanced(self.labels) if class_weights == "balanced" else None
-        self.register_buffer("weights", weights, persistent=False)
+        self.weights: Tensor | None
+        self.register_buffer("weights", balanced(self.labels) if class_weights == "balanced" else None, persistent=False)
 
     @classmethod
     def prepare(

@@ -47,7 +47,7 @@ class Tagger(Task):
         zoneout: probability that a unit keeps its previous value in training.
         initialisation: of the recurrent weights.
         forget_bias: the forget gate's bias at the start, where the cell has that gate.
-        decoder: `crf`, or `softmax` for each token by itself.
+        decoder: `crf`, or `softmax` for each token by itself; for BIO tags `prepare` takes the CRF.
         label_smoothing: `softmax`: share of the target spread over all tags (Szegedy et al. 2016).
         class_weights: `softmax`: `balanced` weighs a tag's tokens by the inverse of its frequency; `none`.
         cell_options: further keywords of the cell, such as `nonlinearity:relu`.
@@ -76,7 +76,7 @@ class Tagger(Task):
         zoneout: float = 0.0,
         initialisation: Literal["orthogonal", "uniform"] = "orthogonal",
         forget_bias: float = 1.0,
-        decoder: Literal["crf", "softmax"] = "crf",
+        decoder: Literal["crf", "softmax"] = "softmax",
         label_smoothing: float = 0.0,
         class_weights: Literal["none", "balanced"] = "none",
         cell_options: dict[str, Any] | None = None,
@@ -88,8 +88,8 @@ class Tagger(Task):
         self.crf: CRF | None = None
         if decoder == "crf":
             self.crf = CRF(len(self.tags), constraints=bio_constraints(self.tags.symbols))
-        if class_weights == "balanced":
-            self.register_buffer("weights", balanced(self.tags), persistent=False)
+        self.weights: Tensor | None
+        self.register_buffer("weights", balanced(self.tags) if class_weights == "balanced" else None, persistent=False)
 
     @classmethod
     def prepare(
@@ -115,6 +115,8 @@ class Tagger(Task):
         }
         for name in examples[0].features:
             vocabularies[f"feature.{name}"] = Vocabulary.build(e.features[name] for e in examples)
+        # Between spans' tags there are rules, which a CRF keeps; for other tags a softmax is as good, and much quicker.
+        options.setdefault("decoder", "crf" if all(is_bio(tag) for tag in vocabularies["tags"].symbols) else "softmax")
         return start_with_vectors(cls, vocabularies, vectors, options)
 
     def encode(self, example: TaggedTokens) -> Encoded:
@@ -142,8 +144,8 @@ class Tagger(Task):
         if self.crf is not None:
             total = -self.crf.log_likelihood(emissions, tags).sum()
         else:
-            weights, smoothing = getattr(self, "weights", None), self.options["label_smoothing"]
-            total = cross_entropy(emissions.data, tags, weights, reduction="sum", label_smoothing=smoothing)
+            smoothing = self.options["label_smoothing"]
+            total = cross_entropy(emissions.data, tags, self.weights, reduction="sum", label_smoothing=smoothing)
         return Loss(total, len(tags))
 
     def decide(self, batch: Batch) -> list[dict[str, Any]]:

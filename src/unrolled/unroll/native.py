@@ -38,14 +38,17 @@ from unrolled.cells.lstm import LSTM
 from unrolled.cells.lstm_projected import LSTMProjected
 from unrolled.unroll.packing import Staircase, layout, staircase
 
-SEGMENT = 50
-"""What a segment of the staircase costs, in elements: a call and its weights' re-arrangement. 40 to 80 were alike."""
+SEGMENT = 100
+"""What a segment of the staircase costs, in elements: a call and its weights' re-arrangement. 70 to 140 were alike."""
 
 STEPS = 32
 """Time steps that the packed kernel gets at once. 12 to 32 were alike; below 12 the calls cost."""
 
 SHUT = 1e9
 """A gate's argument that no input overcomes; its sigmoid is exactly 1, and that of its negative exactly 0."""
+
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+"""The order in which torch's kernels want them; a cell lacks some."""
 
 States = tuple[Tensor, ...]
 """(h,) or (h, c), each (batch, features)."""
@@ -74,7 +77,7 @@ def unroll(cell: Cell, x: PackedSequence, state: State | None = None) -> tuple[P
     """
     if state is None:
         state = cell.initial_state(int(x.batch_sizes[0]))
-    weights = [getattr(cell, name, None) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")]
+    weights = [getattr(cell, name, None) for name in WEIGHTS]
     given = (state,) if isinstance(state, Tensor) else state
     outputs, final = run(_kernel(cell), [w for w in weights if w is not None], x, given)
     return x._replace(data=outputs), final[0] if isinstance(state, Tensor) else final
@@ -111,7 +114,14 @@ def run(kernel: str, weights: Sequence[Tensor], x: PackedSequence, state: States
         return outputs.flatten(0, 1), final
     if fused:
         return _up_the_stairs(weights, x, state, staircase(sizes, SEGMENT))
-    return _a_few_steps_at_a_time(kernel, weights, x, state)
+    if is_quadratic(x):
+        return _a_few_steps_at_a_time(kernel, weights, x, state)
+    return _packed(kernel, weights, x.data, sizes, state)
+
+
+def is_quadratic(x: PackedSequence) -> bool:
+    """Whether torch's packed kernel would take time quadratic in the length, and the length is such that it matters."""
+    return torch.is_grad_enabled() and len(x.batch_sizes) > STEPS
 
 
 def is_fused(weights: Sequence[Tensor], x: Tensor) -> bool:
