@@ -108,7 +108,8 @@ def machine() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     name = f"{models[0]}, {len(models)} cores seen" if models else platform.processor() or platform.machine()
-    return f"{name}; Python {platform.python_version()}, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+    torchs = f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+    return f"{name}; Python {platform.python_version()}, {torchs}"
 
 
 def main() -> None:
@@ -120,10 +121,9 @@ def main() -> None:
     options = parser.parse_args()
     clock = time.perf_counter if options.clock == "wall" else time.process_time
     print(f"\n{machine()}; {options.clock} time, medians of {options.repeats}\n")
-    print(
-        "| kind | lengths | hidden | batch | | threads | torch packed ms | torch padded ms | ours ms | × packed | × padded |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    head = ["kind", "lengths", "hidden", "batch", "", "threads"]
+    head += ["torch packed ms", "torch padded ms", "ours ms", "× packed", "× padded"]
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for threads in options.threads:
         torch.set_num_threads(threads)
         for case in cases(options.quick):

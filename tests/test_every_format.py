@@ -114,6 +114,7 @@ def test_files_may_be_compressed_and_are_the_same_bytes_each_time(name, held, en
     kind(held).write(path, examples)
     kind(held).write(twin, examples)
     assert path.read_bytes() == twin.read_bytes()
+    assert ending != ".gz" or path.read_bytes()[4:8] == bytes(4)  # the time, RFC 1952
     opened = {"": lambda raw: raw, ".gz": gzip.decompress, ".xz": lzma.decompress}[ending](path.read_bytes())
     assert opened == to_bytes(name, examples)
     assert list(kind(held).read(path)) == examples

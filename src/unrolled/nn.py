@@ -22,7 +22,7 @@ from torch import _VF, Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.unroll import native
-from unrolled.unroll.packing import reverse
+from unrolled.unroll.packing import eager, reverse
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -33,7 +33,10 @@ class _Twin(torch.nn.RNNBase):
     Inside, the hidden state is a tuple (h,) or (h, c), each (layers * directions, batch, features).
     """
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def _ours(self, input: Any, hx: Any) -> tuple[Any, Any] | None:
+        """The result, or None where torch's own forward is to be taken."""
+        if torch.compiler.is_compiling():
+            return None
         if isinstance(input, PackedSequence):
             fused = self.mode == "LSTM" and native.is_fused(self._weights()[0], input.data)
             if (fused or native.is_quadratic(input)) and self._suits(input, hx):
@@ -44,7 +47,7 @@ class _Twin(torch.nn.RNNBase):
             if self._suits(step, hx):
                 outputs, hidden = self._unroll(step, hx)
                 return outputs.data.unsqueeze(time), hidden
-        return super().forward(input, hx)
+        return None
 
     def _is_one_step(self, input: Any) -> bool:
         """Whether this is one step of an LSTM whose weights are large beside its batch.
@@ -61,7 +64,7 @@ class _Twin(torch.nn.RNNBase):
         """Whether this is what torch would take, on a CPU. What is wrong with any other, torch says best."""
         self._update_flat_weights()
         data, sizes, weights = x.data, x.batch_sizes, self._flat_weights
-        if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"):
+        if torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"):
             return False
         if not all(isinstance(w, Tensor) and (w.device.type, w.dtype) == ("cpu", data.dtype) for w in weights):
             return False
@@ -86,6 +89,7 @@ class _Twin(torch.nn.RNNBase):
         each = len(self._flat_weights) // (self.num_layers * (1 + self.bidirectional))
         return [self._flat_weights[k : k + each] for k in range(0, len(self._flat_weights), each)]  # type: ignore[misc]
 
+    @eager
     def _unroll(self, x: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         """hx, and the hidden state that is returned, are as torch's: in the caller's order of rows."""
         if hx is None:
@@ -137,13 +141,25 @@ class _Twin(torch.nn.RNNBase):
 class RNN(_Twin, torch.nn.RNN):
     """The twin of `torch.nn.RNN`: same arguments, inputs, outputs, parameters and errors."""
 
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        ours = self._ours(input, hx)
+        return super().forward(input, hx) if ours is None else ours
+
 
 class LSTM(_Twin, torch.nn.LSTM):
     """The twin of `torch.nn.LSTM`: same arguments, inputs, outputs, parameters and errors."""
 
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        ours = self._ours(input, hx)
+        return super().forward(input, hx) if ours is None else ours
+
 
 class GRU(_Twin, torch.nn.GRU):
     """The twin of `torch.nn.GRU`: same arguments, inputs, outputs, parameters and errors."""
+
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        ours = self._ours(input, hx)
+        return super().forward(input, hx) if ours is None else ours
 
 
 class RNNCell(torch.nn.RNNCell):

@@ -143,3 +143,9 @@ def test_the_lot_is_that_of_pcg64_s_raw_numbers_on_every_machine():
     first = sorted(range(10), key=lambda k: raw[k])[:3]
     _, apart = set_apart(texts(10), 0.3, seed=7)
     assert [e.text for e in apart] == [f"text {k}" for k in sorted(first)]
+
+
+def test_something_is_always_left():
+    left, apart = set_apart(texts(4), 0.99, seed=1)
+    assert (len(left), len(apart)) == (1, 3)
+    assert [len(part) for part in by_lot(texts(4), [0.9, 0.9], seed=1)] == [1, 2, 1]

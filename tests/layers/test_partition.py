@@ -120,6 +120,15 @@ def test_scores_too_far_apart_for_products_are_noticed():
     assert marginals(x.data, scores, x.batch_sizes).tolist() == [[0, 1, 0], [0, 0, 1]]
 
 
+def test_a_probability_that_vanished_on_the_way_is_noticed():
+    """The sequence (1, 2, 2) begins 900 below (0, 0, 0) and ends 300 above it."""
+    x = pack_sequence([torch.tensor([[0, -900, 0], [0, 0, 600], [0, 0, 600]], dtype=torch.double)])
+    transitions = torch.tensor([[0.0, -INF, -INF], [-INF, -INF, 0.0], [-INF, -INF, 0.0]], dtype=torch.double)
+    scores = Scores(transitions, torch.tensor([0.0, 0.0, -INF]).double(), torch.zeros(3).double())
+    assert log_partition(x.data, scores, x.batch_sizes).tolist() == [300.0]
+    assert marginals(x.data, scores, x.batch_sizes).argmax(1).tolist() == [1, 2, 2]
+
+
 @pytest.mark.parametrize("place", ["emissions", "transitions", "start", "end"])
 @pytest.mark.parametrize("scale", [100.0, 500.0, 3000.0])
 def test_large_scores_anywhere_agree_with_the_reference(place, scale):

@@ -42,7 +42,7 @@ class ReaderOptions:
     hidden_size: int
     layers: int
     directions: Literal["both", "forward"]
-    connections: Literal["plain", "residual"]
+    connections: Literal["plain", "residual", "skip"]
     word_size: int
     characters: Literal["lstm", "cnn", "none"]
     character_size: int
@@ -122,7 +122,7 @@ class Reader(nn.Module):
         self.embedding_dropout = LockedDropout(o.embedding_dropout)
         self.stack = _stack(size, o)
         self.dropout = LockedDropout(o.dropout)
-        self.output_size = self.stack.output_size
+        self.output_size = self.stack.output_size + (size if o.connections == "skip" else 0)
         self.register_buffer("_keep", _keep_rates(words, o.word_dropout), persistent=False)
         self._spelled: dict[str, np.ndarray] = {}
         self._store = SpellingStore(self.spelling) if self.spelling is not None else None
@@ -145,11 +145,12 @@ class Reader(nn.Module):
         index: dict[str, int] = {}
         forms = [index.setdefault(token, len(index)) for e in encoded for token in e.tokens]
         spellings = [self._spell(form) for form in index] if self.spelling is not None else []
+        moved = bool((order[1:] < order[:-1]).any())  # rows that came sorted need not be put back
         packed = PackedSequence(
             torch.from_numpy(np.concatenate([e.words for e in encoded])[place]),
             torch.from_numpy(np.bincount(time)),
-            torch.from_numpy(order),
-            torch.from_numpy(rank),
+            torch.from_numpy(order) if moved else None,
+            torch.from_numpy(rank) if moved else None,
         )
         features = {
             name: torch.from_numpy(np.concatenate([e.features[name] for e in encoded])[place]) for name in self.features
@@ -166,8 +167,10 @@ class Reader(nn.Module):
 
     def forward(self, batch: Batch) -> PackedSequence:
         """The vectors, packed as the batch is; data (elements, output)."""
-        x = batch.words._replace(data=self._vectors(batch))
-        outputs, _ = self.stack(self.embedding_dropout(x))
+        x = self.embedding_dropout(batch.words._replace(data=self._vectors(batch)))
+        outputs, _ = self.stack(x)
+        if self.options.connections == "skip":
+            outputs = outputs._replace(data=torch.cat([outputs.data, x.data], dim=-1))
         return self.dropout(outputs)
 
     def _vectors(self, batch: Batch) -> Tensor:
@@ -203,7 +206,7 @@ class Reader(nn.Module):
             state, stepped = self.stack.initial_state(1), []
             for x in self._vectors(batch).split(1):
                 output, state = self.stack.step(x, state)
-                stepped.append(output)
+                stepped.append(torch.cat([output, x], dim=-1) if self.options.connections == "skip" else output)
             yield whole, torch.cat(stepped)
 
     def _spell(self, form: str) -> np.ndarray:

@@ -17,7 +17,8 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,8 @@ from unrolled.data.vocabulary import Vocabulary
 SomeTask = TypeVar("SomeTask", bound="Task")
 
 
-class Loss(NamedTuple):
+@dataclass(frozen=True)
+class Loss:
     """total: the sum over the batch's rows, a scalar with a graph; count: how many decisions it sums over."""
 
     total: Tensor
@@ -116,14 +118,16 @@ class Task(nn.Module, ABC):
         encoded = [self.encode(_fill(example, {self.example.blank: None})) for example in read]
         answers: list[Any] = [None] * len(read)
         was_training = self.training
-        self.eval()
+        if was_training:  # setting a mode walks through all modules, which a single sentence would feel
+            self.eval()
         try:
             for rows in in_order([e.length for e in encoded], elements=batch_elements, rows=batch_rows):
                 filled = self.decide(self.collate([encoded[row] for row in rows]))
                 for row, fields in zip(rows, filled, strict=True):
                     answers[row] = _fill(read[row], fields)
         finally:
-            self.train(was_training)
+            if was_training:
+                self.train()
         return answers
 
 

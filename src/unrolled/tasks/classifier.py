@@ -60,7 +60,7 @@ class Classifier(Task):
         hidden_size: int = 128,
         layers: int = 1,
         directions: Literal["both", "forward"] = "both",
-        connections: Literal["plain", "residual"] = "plain",
+        connections: Literal["plain", "residual", "skip"] = "plain",
         pooling: Literal["last", "mean", "max", "mean_max", "attention"] = "max",
         word_size: int = 100,
         characters: Literal["lstm", "cnn", "none"] = "none",

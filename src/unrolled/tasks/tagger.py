@@ -36,7 +36,8 @@ class Tagger(Task):
         hidden_size: units of a cell.
         layers: recurrent layers on top of each other.
         directions: read in `both` directions, or `forward` only (then it can stream).
-        connections: `plain`, or `residual` around each layer that gives what it reads.
+        connections: `plain`; `residual` around each layer that gives as many features as it reads; or `skip`: what the
+            stack reads stands beside what it gives (Lai et al. 2015).
         word_size: features of a word's vector.
         characters: how a word's spelling is read: by an `lstm`, a `cnn`, or not (`none`).
         character_size, character_hidden: features of a character, and units (a direction) or filters of its reader.
@@ -63,7 +64,7 @@ class Tagger(Task):
         hidden_size: int = 128,
         layers: int = 2,
         directions: Literal["both", "forward"] = "both",
-        connections: Literal["plain", "residual"] = "plain",
+        connections: Literal["plain", "residual", "skip"] = "plain",
         word_size: int = 100,
         characters: Literal["lstm", "cnn", "none"] = "lstm",
         character_size: int = 32,

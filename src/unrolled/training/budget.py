@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from unrolled.tasks.base import Task
-from unrolled.training import clip, optimizer
+from unrolled.training import averaging, clip, optimizer
 from unrolled.training.settings import Settings
 
 SAMPLED = 12
@@ -55,6 +55,7 @@ def _seconds_an_epoch(trial: Task, encoded: Sequence[Any], batches: Sequence[np.
     places = np.linspace(0, len(by_cost) - 1, min(SAMPLED, len(by_cost))).round().astype(int)
     sampled = [by_cost[place] for place in places]
     engine = optimizer.make(trial.parameters(), settings)
+    average = averaging.make(trial, settings)
     parameters = list(trial.parameters())
     trial.train()
 
@@ -65,6 +66,7 @@ def _seconds_an_epoch(trial: Task, encoded: Sequence[Any], batches: Sequence[np.
         (loss.total / loss.count).backward()
         clip.clip(parameters, settings.clip_norm)
         engine.step()
+        average.update()
         return time.perf_counter() - start
 
     step(sampled[0])  # the first step also pays for allocations

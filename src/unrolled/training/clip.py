@@ -12,15 +12,21 @@ from unrolled.errors import NotFinite
 from unrolled.tasks.base import Task
 
 
+@torch.no_grad()
 def clip(parameters: Sequence[nn.Parameter], longest: float) -> Tensor:
     """Shorten the gradient, all parameters taken as one vector, to a norm of at most `longest` (0: leave it).
 
-    Returns its norm before. Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, algorithm 1.
+        g <- g * longest / |g|    where |g| > longest
+
+    Returns its norm before, a scalar; NaN or infinite where the gradient is. Pascanu, Mikolov & Bengio 2013,
+    arXiv:1211.5063, algorithm 1.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
+    if not gradients:
+        return torch.zeros(())
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     if longest and norm > longest:
-        torch.nn.utils.clip_grads_with_norm_(parameters, longest, norm)
+        torch._foreach_mul_(gradients, longest / norm)
     return norm
 
 
@@ -32,7 +38,7 @@ def explain(task: Task, encoded: Sequence[Any], examples: Sequence[Any], what: s
     who = f"{len(guilty)} of the batch's {len(examples)} examples do it alone" if guilty else "the batch's examples"
     return NotFinite(
         f"the {what} is not finite at step {step}; the weights are those before the step; {who}: {places}. "
-        "Look at these examples, lower learning_rate or clip_norm, and resume from the last checkpoint."
+        "Look at these examples; if nothing is wrong with them, train anew with a lower learning_rate or clip_norm."
     )
 
 

@@ -3,15 +3,19 @@
     for event in fit(task, train, valid, minutes=5, checkpoints=folder):
         match event: Planned | Step | Check | Saved
 
-Every random choice flows from `seed`: the order of the batches from (seed, epoch), dropout from torch's stream.
+Every random choice flows from `seed`: the order of the batches from (seed, epoch), dropout from a random stream of the
+training's own. Torch's stream is left where it was, and what is drawn from it between two events changes nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +25,11 @@ from torch import Tensor
 
 from unrolled.data.batching import bucketed
 from unrolled.errors import BadData
-from unrolled.tasks.base import Task
+from unrolled.tasks.base import Loss, Task
 from unrolled.training import averaging, budget, clip, optimizer, resume
 from unrolled.training.events import Check, Event, Planned, Saved, Step
 from unrolled.training.schedule import Schedule
 from unrolled.training.settings import Settings
-
-CHECKPOINT_SECONDS = 30.0
-"""A checkpoint is written when this long has passed since the last one, and after every check."""
 
 
 def fit(
@@ -58,23 +59,24 @@ def fit(
         BadData: no examples, or one without its blank filled in.
         NotFinite: a loss or gradient is not finite; the step was not taken.
         BadOption: the run is resumed with other settings or data.
+        BadModel: the checkpoint is damaged.
         CannotWrite: a checkpoint cannot be written; the last one is unchanged.
     """
-    run = _Run(task, train, valid, settings or Settings(), seed, checkpoints)
+    run = _Run(task, train, valid, settings or Settings(), seed, minutes, checkpoints)
     kept = resume.read(checkpoints) if resumed and checkpoints is not None else None
     if kept is not None:
         run.restore(kept)
     else:
-        run.plan(minutes)
+        run.plan()
     yield run.planned
     if kept is None and checkpoints is not None:
         yield run.save()
-    yield from run.go(None if minutes is None else 60 * minutes)
+    yield from run.go()
     run.carry_best()
 
 
 class _Run:
-    """A training under way. What is set in `__init__` under `counters` and the tensors is all that it depends on."""
+    """A training under way. All that it depends on is in `counters` and in what `save` writes beside them."""
 
     def __init__(
         self,
@@ -83,13 +85,14 @@ class _Run:
         valid: Sequence[Any],
         settings: Settings,
         seed: int,
+        minutes: float | None,
         checkpoints: Path | None,
     ) -> None:
         for name, examples in (("training", train), ("validation", valid)):
             if not len(examples):
                 raise BadData(f"there are no {name} examples")
         self.task, self.train, self.valid, self.settings, self.seed = task, train, valid, settings, seed
-        self.checkpoints = checkpoints
+        self.minutes, self.checkpoints = minutes, checkpoints
         self.encoded = [task.encode(example) for example in train]
         self.lengths = np.array([e.length for e in self.encoded])
         self.parameters = [p for p in task.parameters() if p.requires_grad]
@@ -97,42 +100,40 @@ class _Run:
         self.schedule = Schedule(settings)
         self.average = averaging.make(task, settings)
         self.best: dict[str, Tensor] = {}
-        self.best_is_new = False
+        self.best_is_new = True  # that there is none is new to a folder with an older run's
         self.batches: list[np.ndarray] = []
+        self.random = torch.Generator().manual_seed(seed).get_state()
         self.counters: dict[str, Any] = {
             "step": 0,
             "epoch": 0,
             "batch": 0,
             "checks": 0,
+            "checked_at": 0,
             "without_better": 0,
             "best_figure": -math.inf,
             "loss_sum": 0.0,
             "decisions": 0,
             "seconds": 0.0,
         }
-        self.since = time.perf_counter()
-        self.last_saved = self.since
-        torch.manual_seed(seed)
+        self.since = self.last_saved = time.perf_counter()
 
     # ------------------------------------------------------------------ the plan
 
-    def plan(self, minutes: float | None) -> None:
+    def plan(self) -> None:
         """Fix how many epochs there will be."""
         batches = self._batches_of(0)
         epochs, seconds = self.settings.epochs, None
-        if minutes is not None:
-            spent = time.perf_counter() - self.since
-            epochs, seconds = budget.epochs_for(
-                self.task, self.encoded, batches, self.valid, self.settings, 60 * minutes - spent
-            )
+        if self.minutes is not None:
+            left = 60 * self.minutes - (time.perf_counter() - self.since)
+            epochs, seconds = budget.epochs_for(self.task, self.encoded, batches, self.valid, self.settings, left)
         self.counters["epochs"], self.counters["expected"] = epochs, seconds
         self.batches = batches
 
     @property
     def planned(self) -> Planned:
-        epochs = self.counters["epochs"]
-        steps = math.ceil(epochs * len(self._batches_of(0)))
-        return Planned(epochs, steps, len(self.train), int(self.lengths.sum()), self.counters["expected"], self.counters["step"])
+        c = self.counters
+        steps = math.ceil(c["epochs"] * len(self.batches))
+        return Planned(c["epochs"], steps, len(self.train), int(self.lengths.sum()), c["expected"], c["step"])
 
     def _batches_of(self, epoch: int) -> list[np.ndarray]:
         s = self.settings
@@ -152,28 +153,28 @@ class _Run:
     def seconds(self) -> float:
         return self.counters["seconds"] + time.perf_counter() - self.since
 
-    def go(self, limit: float | None) -> Iterator[Event]:
-        """Steps and checks until the plan is done, patience is lost, or the time limit has passed."""
+    def go(self) -> Iterator[Event]:
+        """Steps and checks until the plan is done, patience is lost, or the time is over."""
         while not self._over():
             yield self._step()
-            out_of_time = limit is not None and self.seconds > limit
+            out_of_time = self.minutes is not None and self.seconds > 60 * self.minutes
             if self._checks_passed() > self.counters["checks"] or out_of_time:
                 yield from self._check()
             if out_of_time:
                 self.counters["stopped"] = "time"
             if self.checkpoints is not None and (
                 self.counters["checked_at"] == self.counters["step"]
-                or time.perf_counter() - self.last_saved > CHECKPOINT_SECONDS
+                or time.perf_counter() - self.last_saved > self.settings.checkpoint_seconds
             ):
                 yield self.save()
 
     def _over(self) -> bool:
         patience = self.settings.patience
-        lost = patience > 0 and self.counters["without_better"] > patience
+        lost = patience > 0 and self.counters["without_better"] >= patience
         return lost or self.progress >= 1.0 or "stopped" in self.counters
 
     def _checks_passed(self) -> int:
-        """Checks that the progress made so far asks for: one an epoch, or `settings.checks` in all where that is more."""
+        """Checks that the progress so far asks for: one an epoch, or `settings.checks` in all where that is more."""
         wanted = max(math.ceil(self.counters["epochs"]), self.settings.checks)
         # A hair more than k / wanted: rounding must not put a check one step late.
         return math.floor(self.progress * wanted + 1e-9)
@@ -181,16 +182,7 @@ class _Run:
     def _step(self) -> Step:
         c = self.counters
         rows = self.batches[c["batch"]]
-        encoded = [self.encoded[row] for row in rows]
-        self.task.train()
-        loss = self.task.loss(self.task.collate(encoded))
-        mean = loss.total / loss.count
-        self.engine.zero_grad()
-        mean.backward()
-        norm = clip.clip(self.parameters, self.settings.clip_norm)
-        if not (torch.isfinite(mean) and torch.isfinite(norm)):
-            what = "gradient" if torch.isfinite(mean) else "loss"
-            raise clip.explain(self.task, encoded, [self.train[row] for row in rows], what, c["step"] + 1)
+        loss, mean, norm = self._gradient(rows)
         rate = self.settings.learning_rate * self.schedule(self.progress)
         for group in self.engine.param_groups:
             group["lr"] = rate
@@ -203,20 +195,38 @@ class _Run:
         if c["batch"] == len(self.batches):
             c["epoch"], c["batch"] = c["epoch"] + 1, 0
             self.batches = self._batches_of(c["epoch"])
-        c.setdefault("checked_at", 0)
         elements = int(self.lengths[rows].sum())
         now = (c["step"], self.epoch, self.progress)
         return Step(*now, float(mean.detach()), float(norm), rate, len(rows), elements, self.seconds)
+
+    def _gradient(self, rows: np.ndarray) -> tuple[Loss, Tensor, Tensor]:
+        """The loss of a batch, its mean per decision, and the norm of the gradient that now lies in the parameters."""
+        encoded = [self.encoded[row] for row in rows]
+        self.task.train()
+        self.engine.zero_grad()
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self.random)
+            loss = self.task.loss(self.task.collate(encoded))
+            mean = loss.total / loss.count
+            mean.backward()
+            norm = clip.clip(self.parameters, self.settings.clip_norm)
+            if not (torch.isfinite(mean) and torch.isfinite(norm)):
+                what = "gradient" if torch.isfinite(mean) else "loss"
+                step, examples = self.counters["step"] + 1, [self.train[row] for row in rows]
+                raise clip.explain(self.task, encoded, examples, what, step)
+            self.random = torch.get_rng_state()
+        return loss, mean, norm
 
     def _check(self) -> Iterator[Event]:
         c = self.counters
         with self.average.swapped():
             scores = self.task.score(self.task.predict(self.valid), self.valid)
             figure = scores[self.task.metric]
-            better = figure > c["best_figure"]
+            # The first weights are the best so far even where their figure is not a number.
+            better = figure > c["best_figure"] or not self.best
             c["without_better"] = 0 if better else c["without_better"] + 1
             if better:
-                c["best_figure"] = figure
+                c["best_figure"] = -math.inf if math.isnan(figure) else figure
                 self.best = {name: value.detach().clone() for name, value in self.task.state_dict().items()}
                 self.best_is_new = True
             c["checks"] = self._checks_passed()
@@ -235,11 +245,27 @@ class _Run:
 
     # ------------------------------------------------------------------ checkpoints
 
+    @cached_property
     def _fingerprint(self) -> dict[str, Any]:
-        shapes = {name: list(p.shape) for name, p in self.task.named_parameters()}
-        # The epochs are the plan's, and the plan is in the checkpoint.
-        settings = {key: value for key, value in asdict(self.settings).items() if key != "epochs"}
-        return {**settings, "seed": self.seed, "training examples": len(self.train), "weights": shapes}
+        """What a run must have in common with the one that it resumes."""
+        found = {
+            **getattr(self.task, "options", {}),
+            **asdict(self.settings),
+            "seed": self.seed,
+            "minutes": self.minutes,
+            "training data": _digest(self.train),
+            "validation data": _digest(self.valid),
+            **{f"shape of {name}": list(p.shape) for name, p in self.task.named_parameters()},
+        }
+        del found["checkpoint_seconds"]
+        return json.loads(json.dumps(found))  # as it comes back from a checkpoint
+
+    def _must_be_the_run(self, then: dict[str, Any], planned: float) -> None:
+        now = dict(self._fingerprint)
+        if (now["epochs"], now["minutes"]) == (planned, None):
+            # It is asked for by its plan, as a recipe does that was stored with the model.
+            now.update(epochs=then["epochs"], minutes=then["minutes"])
+        resume.must_agree(then, now)
 
     def save(self) -> Saved:
         """Write a checkpoint."""
@@ -250,13 +276,13 @@ class _Run:
             **self.counters,
             "schedule": self.schedule.state(),
             "averaged": self.average.count,
-            "fingerprint": self._fingerprint(),
+            "fingerprint": self._fingerprint,
         }
         tensors = {
             "weights": self.task.state_dict(),
             "average": self.average.values,
             "optimizer": optimizer.tensors(self.engine),
-            "random": {"torch": torch.get_rng_state()},
+            "random": {"torch": self.random},
             "best": self.best,
         }
         resume.write(self.checkpoints, tensors, counters, with_best=self.best_is_new)
@@ -266,7 +292,7 @@ class _Run:
     def restore(self, kept: resume.Checkpoint) -> None:
         """Go on from a checkpoint."""
         counters = dict(kept.counters)
-        resume.must_agree(counters.pop("fingerprint"), self._fingerprint())
+        self._must_be_the_run(counters.pop("fingerprint"), counters["epochs"])
         self.schedule.restore(counters.pop("schedule"))
         self.average.count = counters.pop("averaged")
         averaged = kept.tensors["average"]
@@ -274,6 +300,13 @@ class _Run:
         self.counters.update(counters)
         self.task.load_state_dict(kept.tensors["weights"])
         optimizer.restore(self.engine, kept.tensors["optimizer"])
-        self.best = kept.tensors["best"]
+        self.best, self.best_is_new = kept.tensors["best"], False
         self.batches = self._batches_of(self.counters["epoch"])
-        torch.set_rng_state(kept.tensors["random"]["torch"])
+        self.random = kept.tensors["random"]["torch"]
+
+
+def _digest(examples: Sequence[Any]) -> str:
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr(example).encode())
+    return f"{len(examples)} examples, sha256 {digest.hexdigest()[:16]}"

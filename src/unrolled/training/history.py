@@ -7,6 +7,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+from unrolled.errors import BadData
+from unrolled.files import locate
 from unrolled.training.events import Check
 
 FILE = "history.csv"
@@ -53,13 +55,16 @@ class History:
 
     @classmethod
     def read(cls, folder: str | Path) -> History:
-        """The history in a folder; empty where there is none."""
-        history = cls()
-        path = Path(folder) / FILE
+        """The history in a folder; empty where there is none. Raises `BadData` where it is not what was written."""
+        history, path = cls(), locate(folder, FILE)
         if path.exists():
             with open(path, encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
-                    history.rows.append({name: _value(name, text) for name, text in row.items() if text != ""})
+                rows = csv.DictReader(file)
+                try:
+                    for row in rows:
+                        history.rows.append({name: _value(name, text) for name, text in row.items() if text != ""})
+                except (ValueError, KeyError, TypeError, csv.Error):
+                    raise BadData("not a row of a training's history; remove the file", path, rows.line_num) from None
         return history
 
     def to_png(self, metric: str) -> bytes:
@@ -79,10 +84,11 @@ class History:
         figures = [row.get(metric, float("nan")) for row in self.rows]
         right.plot(epochs, figures, color="#2a6fb5", marker=".", label=f"validation {metric}")
         right.set_ylabel(f"validation {metric}", color="#2a6fb5")
-        kept = [row for row in self.rows if row["best"]]
+        kept = [row for row in self.rows if row["best"] and metric in row]
         if kept:
-            right.plot([kept[-1]["epoch"]], [kept[-1].get(metric)], "o", mfc="none", ms=10, color="#2a6fb5")
-            right.set_title(f"kept: {metric} {kept[-1].get(metric):.4f} after {kept[-1]['epoch']:.2f} epochs")
+            epoch, reached = kept[-1]["epoch"], kept[-1][metric]
+            right.plot([epoch], [reached], "o", mfc="none", ms=10, color="#2a6fb5")
+            right.set_title(f"kept: {metric} {reached:.4f} after {epoch:.2f} epochs")
         left.grid(alpha=0.25)
         picture = io.BytesIO()
         figure.savefig(picture, format="png")
@@ -91,5 +97,5 @@ class History:
 
 def _value(name: str, text: str) -> Any:
     if name == "best":
-        return text == "True"
+        return {"True": True, "False": False}[text]
     return int(text) if name == "step" else float(text)

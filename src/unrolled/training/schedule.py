@@ -37,9 +37,9 @@ class Schedule:
         return 0.5**self.halvings  # constant and plateau
 
     def checked(self, better: bool) -> None:
-        """Tell how a check went: `plateau` halves the rate after `plateau_patience` + 1 checks with no better figure."""
+        """Tell how a check went: `plateau` halves the rate after `plateau_patience` checks with no better figure."""
         self.without = 0 if better else self.without + 1
-        if self.settings.schedule == "plateau" and self.without > self.settings.plateau_patience:
+        if self.settings.schedule == "plateau" and self.without >= self.settings.plateau_patience:
             self.halvings += 1
             self.without = 0
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
-from unrolled.errors import BadOption
+from unrolled.errors import BadOption, UnknownName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,17 +21,18 @@ class Settings:
         schedule: `constant`, `linear`, `cosine`, `one_cycle` (Smith 2018) or `plateau` (see `plateau_patience`).
         warmup: the share of the training in which the rate climbs to its highest (not for `one_cycle`, which climbs by
             itself).
-        plateau_patience: `plateau`: checks without a better figure after which the rate is halved.
+        plateau_patience: `plateau`: so many checks without a better figure halve the rate.
         clip_norm: gradients longer than this are shortened to it (Pascanu, Mikolov & Bengio 2013); 0 turns it off.
         batch_rows: examples in a batch, at most.
         batch_elements: rows times the longest row's elements in a batch, at most.
         epochs: passes over the training examples, at most.
-        patience: checks without a better figure after which training ends; 0: never.
+        patience: so many checks in a row without a better figure end the training; 0: never.
         averaging: weights that are checked and kept: the `none`-averaged last ones; their `exponential` moving
             average (Polyak & Juditsky 1992, with decay); or their mean since the figure stopped rising, `triggered`
             (NT-ASGD, Merity, Keskar & Socher 2018, arXiv:1708.02182).
         average_decay: of `exponential`, per step.
         checks: looks at the validation split, at least, over the whole training (one an epoch where that is more).
+        checkpoint_seconds: a checkpoint is written after every check, and when this long has passed since the last one.
     """
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -48,16 +50,25 @@ class Settings:
     averaging: Literal["none", "exponential", "triggered"] = "none"
     average_decay: float = 0.999
     checks: int = 10
+    checkpoint_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        lowest = {"learning_rate": 0, "epochs": 0, "batch_rows": 1, "batch_elements": 1, "checks": 1}
-        for name in ("weight_decay", "momentum", "clip_norm", "patience", "warmup", "plateau_patience"):
-            lowest[name] = 0
-        for name, least in lowest.items():
+        for name, kind in get_type_hints(type(self)).items():
             value = getattr(self, name)
-            if not value >= least or (name in ("learning_rate", "epochs") and value == 0):
-                more = "more than 0" if name in ("learning_rate", "epochs") else f"{least} or more"
-                raise BadOption(f"{name} must be {more}, not {value}")
-        for name in ("warmup", "momentum", "average_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise BadOption(f"{name} must be in [0, 1), not {getattr(self, name)}")
+            if get_origin(kind) is Literal:
+                if value not in get_args(kind):
+                    raise UnknownName(name, str(value), get_args(kind))
+            elif not math.isfinite(value):
+                raise BadOption(f"{name} must be a finite number, not {value}")
+            elif name in ABOVE_ZERO and not value > 0:
+                raise BadOption(f"{name} must be more than 0, not {value}")
+            elif name in BELOW_ONE and not 0 <= value < 1:
+                raise BadOption(f"{name} must be in [0, 1), not {value}")
+            elif value < (name in FROM_ONE):
+                raise BadOption(f"{name} must be {int(name in FROM_ONE)} or more, not {value}")
+
+
+ABOVE_ZERO = ("learning_rate", "epochs")
+BELOW_ONE = ("warmup", "momentum", "average_decay")
+FROM_ONE = ("batch_rows", "batch_elements", "checks", "plateau_patience")
+"""All other numbers may be anything from 0 on."""

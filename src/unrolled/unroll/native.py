@@ -36,7 +36,7 @@ from unrolled.cells.elman import Elman
 from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
 from unrolled.cells.lstm_projected import LSTMProjected
-from unrolled.unroll.packing import Staircase, layout, staircase
+from unrolled.unroll.packing import Staircase, eager, layout, staircase
 
 SEGMENT = 100
 """What a segment of the staircase costs, in elements: a call and its weights' re-arrangement. 70 to 140 were alike."""
@@ -64,6 +64,7 @@ def supports(cell: Cell, x: PackedSequence) -> bool:
     return fits and (x.data.dtype, x.data.device) == (cell.weight_ih.dtype, cell.weight_ih.device)
 
 
+@eager
 def unroll(cell: Cell, x: PackedSequence, state: State | None = None) -> tuple[PackedSequence, State]:
     """Run a cell over a packed batch with torch's kernels.
 
@@ -89,6 +90,7 @@ def _kernel(cell: Cell) -> str:
     return "gru" if isinstance(cell, GRU) else "lstm"
 
 
+@eager
 def run(kernel: str, weights: Sequence[Tensor], x: PackedSequence, state: States) -> tuple[Tensor, States]:
     """One layer, one direction.
 

@@ -82,6 +82,7 @@ def test_metadata_before_a_sentence_is_kept_and_is_no_token():
 def test_metadata_may_begin_the_file_in_any_layout():
     assert read("# id 7\tdomain=en\nrobert _ _ B-PER\n") == [TaggedTokens(tokens=("robert",), tags=("B-PER",))]
     assert read("# sent = 7\nrobert\n") == [TaggedTokens(tokens=("robert",))]
+    assert read("New\tX\n\n# a = b\tX\n")[1].tokens == ("# a = b",)
     assert read("# O\n") == [TaggedTokens(tokens=("#",), tags=("O",))]
 
 

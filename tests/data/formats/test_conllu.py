@@ -42,7 +42,7 @@ def test_words_are_read_and_all_else_is_kept():
         TaggedTokens(tokens=("vamos", "nos", "parque central"), tags=("VERB", "PRON", "NOUN")),
         TaggedTokens(tokens=("_",), tags=("PUNCT",)),
     ]
-    assert [e.origin.line for e in examples] == [4, 9]
+    assert [e.origin.line for e in examples] == [4, 9] == [e.origin.line for e in read(SENTENCES.rstrip())]
     assert written(examples) == SENTENCES
 
 
