@@ -15,7 +15,7 @@ PACKAGE = "unrolled"
 # by "|". Modules joined by "+" are one part. "." is the package's own `__init__`.
 LINES = """
 . | __main__ | cli + console + demos | server
-api + recipe + card
+api + model + recipe + card
 training | inspection | export | bundle | hub
 tasks
 layers | decoding | data | metrics

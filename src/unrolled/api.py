@@ -1,45 +1,64 @@
 """The few functions behind every face: what the command line, the server and Python do is done here.
 
-    for event in train(recipe): …        trained = Model.load(folder)
-    trained.predict(…)                   trained.evaluate(data)
+for event in train(recipe): …        model = load(folder)
+model.predict(…)                     model.evaluate(data)
 """
 
 from __future__ import annotations
 
-import json
+import inspect
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import filelock
 import torch
 
-from unrolled import bundle, card
-from unrolled.data import reading, splits
-from unrolled.errors import BadData, BadModel, BadOption, Busy, CannotWrite, UnknownName
+from unrolled import bundle, card, files
+from unrolled.cells.base import Cell
+from unrolled.data import splits
+from unrolled.data.formats.base import Format
+from unrolled.errors import BadData, BadOption, Busy, CannotWrite, UnknownName, UserMistake
 from unrolled.files import write_whole
 from unrolled.inspection import laws
 from unrolled.inspection.laws import Verdict
-from unrolled.lookup import find, names
-from unrolled.recipe import READING, Recipe, build
+from unrolled.lookup import NameIn, find, names
+from unrolled.model import Model, load, model_class, read_json, reader_keywords
+from unrolled.recipe import Recipe, from_toml
 from unrolled.tasks.base import Task
 from unrolled.training.events import Check, Event, Planned
 from unrolled.training.fit import fit
-from unrolled.training.history import History
+from unrolled.training.history import FILE, History
+from unrolled.training.resume import NOW
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, LOCK = "checkpoints", ".lock"
+RECIPE = "recipe.toml"
+"""In the checkpoints' folder: what an unfinished training is to do, so that it need not be said again to resume it."""
+
+__all__ = ["Finished", "Model", "check", "described", "info", "listing", "load", "model_class", "train", "unfinished"]
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The end of a training: the model is in `folder` (None: nothing was written), and these are its figures."""
+    """The end of a training.
+
+    Attributes:
+        folder: where the model is; None: nothing was written.
+        scores: its figures on the validation split.
+        test: its figures on the tenth that a single data file was parted with for this; None for a folder, whose
+            test split is not looked at.
+        seconds: since the training began.
+        model: with its best weights.
+    """
 
     folder: str | None
     scores: Mapping[str, float]
+    test: Mapping[str, float] | None
     seconds: float
     model: Model
 
@@ -56,19 +75,30 @@ def train(recipe: Recipe, *, resumed: bool = False, overwrite: bool = False) -> 
         UserMistake: unknown names, bad data, an output folder that holds another model or is in use.
         NotFinite: the training diverged; the last checkpoint is intact.
     """
-    loaded = splits.load(recipe.data, recipe.task_class.example, seed=recipe.seed, **_reading(recipe))
-    if recipe.output is None:
-        yield from _train(recipe, loaded, None, resumed=False)
-        return
-    folder = Path(recipe.output)
-    with _alone_in(folder):
-        _make_room(folder, resumed=resumed, overwrite=overwrite)
-        yield from _train(recipe, loaded, folder, resumed=resumed)
-
-
-def _train(recipe: Recipe, loaded: splits.Splits, folder: Path | None, *, resumed: bool) -> Iterator[Event | Finished]:
+    folder = None if recipe.output is None else Path(recipe.output)
+    if folder is not None:
+        _can_be_written(folder, recipe, resumed=resumed, overwrite=overwrite)
+    loaded = splits.load(recipe.data, recipe.task_class.example, seed=recipe.seed, **reader_keywords(recipe.reading))
     torch.manual_seed(recipe.seed)
+    # Before the folder is made: a mistake in the options or the data leaves nothing behind.
     task = recipe.task_class.prepare(loaded.train, **recipe.model)
+    if folder is None:
+        yield from _train(recipe, task, loaded, None, resumed=False)
+        return
+    with _alone_in(folder):
+        _must_be_free(folder, recipe, resumed=resumed, overwrite=overwrite)
+        files.finish(folder)
+        if not resumed:
+            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+            _make(folder / CHECKPOINTS)
+            write_whole(folder / CHECKPOINTS / RECIPE, recipe.to_toml().encode())
+        with _nothing_half_written(folder, resumed=resumed):
+            yield from _train(recipe, task, loaded, folder, resumed=resumed)
+
+
+def _train(
+    recipe: Recipe, task: Task, loaded: splits.Splits, folder: Path | None, *, resumed: bool
+) -> Iterator[Event | Finished]:
     history = History() if folder is None or not resumed else History.read(folder)
     events = fit(
         task,
@@ -89,228 +119,116 @@ def _train(recipe: Recipe, loaded: splits.Splits, folder: Path | None, *, resume
             if folder is not None:
                 if event.best:
                     bundle.save(task, folder, beside=card.beside(task, recipe, history))
-                write_whole(folder / "history.csv", history.to_csv())
+                write_whole(folder / FILE, history.to_csv())
         yield event
-    if folder is not None:
-        bundle.save(task, folder, beside=card.beside(task, recipe, history, finished=True))
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    best = history.best
-    seconds = history.rows[-1]["seconds"] if history.rows else 0.0
     model = model_class(recipe.task)(task, reading=recipe.reading)
-    yield Finished(None if folder is None else str(folder), best, seconds, model)
+    test = None
+    if loaded.test and Path(recipe.data).is_file():
+        test = model.evaluate(loaded.test, unseen="count")["metrics"]
+    model._beside = card.beside(task, recipe, history, finished=True, test=test)
+    if folder is not None:
+        model.save_pretrained(folder)
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    seconds = history.rows[-1]["seconds"] if history.rows else 0.0
+    yield Finished(None if folder is None else str(folder), history.best, test, seconds, model)
 
 
-def _reading(recipe: Recipe) -> dict[str, Any]:
-    return _reading_of(recipe.reading, recipe.columns())
-
-
-def _reading_of(given: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "columns": columns,
-        "features": given.get("features") or {},
-        "format": given.get("format"),
-        "label_separator": given.get("label_separator"),
-    }
+def unfinished(folder: str | Path) -> Recipe | None:
+    """The recipe of the training that was interrupted in a folder; None where there is none."""
+    path = Path(folder) / CHECKPOINTS / RECIPE
+    return from_toml(path) if path.exists() else None
 
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system lets go of when the process ends, however it ends."""
+    _make(folder)
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock", timeout=0)
-        with lock:
-            yield
+        lock.acquire()
     except filelock.Timeout:
         raise Busy(f"another run is writing into {folder}: wait for it, or choose another output") from None
-    except PermissionError as error:
-        raise CannotWrite(f"cannot write into {folder}: {error.strerror}") from None
+    except OSError as error:
+        raise CannotWrite(f"cannot write into {folder}: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _nothing_half_written(folder: Path, *, resumed: bool) -> Iterator[None]:
+    """Where a new run fails by a mistake that resuming cannot mend, nothing of it stays."""
+    try:
+        yield
+    except UserMistake as error:
+        # A disk that was full has room again later: what was learnt until then is kept.
+        if resumed or (isinstance(error, CannotWrite) and (folder / CHECKPOINTS / NOW).exists()):
+            raise
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        if {path.name for path in folder.iterdir()} <= {LOCK}:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise CannotWrite(f"cannot write into {folder}: it is a file, not a folder") from None
+        raise CannotWrite(f"cannot write into {folder}: {_file_in(folder)} is a file, not a folder") from None
     except OSError as error:
         raise CannotWrite(f"cannot write into {folder}: {error.strerror or error}") from None
 
 
-def _make_room(folder: Path, *, resumed: bool, overwrite: bool) -> None:
-    unfinished = (folder / CHECKPOINTS).exists()
-    holds_model = (folder / bundle.CONFIG).exists()
+def _file_in(folder: Path) -> Path:
+    """That part of a path which is a file where a folder must be."""
+    return next((part for part in (folder, *folder.parents) if part.exists() and not part.is_dir()), folder)
+
+
+def _can_be_written(folder: Path, recipe: Recipe, *, resumed: bool, overwrite: bool) -> None:
+    """Find out before the data are read, and without making the folder, what would go wrong at the end."""
+    if folder.is_dir():
+        with _alone_in(folder):
+            _must_be_free(folder, recipe, resumed=resumed, overwrite=overwrite)
+        return
+    above = next(part for part in (folder, *folder.parents) if part.exists())
+    if not above.is_dir():
+        raise CannotWrite(f"cannot write into {folder}: {above} is a file, not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise CannotWrite(f"cannot write into {folder}: no permission to write into {above}")
+
+
+def _must_be_free(folder: Path, recipe: Recipe, *, resumed: bool, overwrite: bool) -> None:
+    going_on = (folder / CHECKPOINTS).exists()
+    holds_model = files.locate(folder, bundle.CONFIG).exists()
+    if resumed and overwrite:
+        raise BadOption("resume goes on with a training and overwrite drops it: choose one")
     if overwrite:
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    elif resumed and holds_model and not unfinished:
+        return
+    if resumed and holds_model and not going_on:
         raise CannotWrite(f"the training in {folder} is finished; there is nothing to resume (overwrite starts anew)")
-    elif not resumed and (holds_model or unfinished):
-        what = "an unfinished training: resume it" if unfinished else "a model"
-        raise CannotWrite(f"{folder} already holds {what}; choose another output, or overwrite it")
+    if resumed:
+        _must_be_the_same(unfinished(folder), recipe)
+    elif holds_model or going_on:
+        what = "an unfinished training: resume it, " if going_on else "a model: "
+        raise CannotWrite(f"{folder} already holds {what}choose another output, or overwrite it")
 
 
-class Model:
-    """A trained (or not yet trained) model of one task. `unrolled.Tagger`, `unrolled.Classifier`, … are such classes.
-
-    Args:
-        task: the network with its vocabularies; None until `fit`.
-        reading: how its data files are read (columns, format), where not by default.
-        options: of the task's network, for `fit`.
-    """
-
-    task_name: ClassVar[str] = ""
-
-    def __init__(self, task: Task | None = None, *, reading: Mapping[str, Any] | None = None, **options: Any) -> None:
-        self._task, self.reading, self.options = task, dict(reading or {}), options
-
-    @property
-    def task(self) -> Task:
-        """The network. Raises `BadOption` before it is trained."""
-        if self._task is None:
-            raise BadOption(f"this {type(self).__name__} is not trained yet: call fit, train or from_pretrained")
-        return self._task
-
-    @classmethod
-    def train(
-        cls,
-        data: str | Path,
-        *,
-        output: str | Path | None = None,
-        seed: int = 1,
-        minutes: float | None = None,
-        **options: Any,
-    ) -> Model:
-        """Train on a folder or file, and give back the model with its best weights.
-
-        Args:
-            data: a folder with train, valid, test files, or one file, split by seed.
-            output: where the model goes; None: nowhere.
-            seed: of every random choice.
-            minutes: a time budget.
-            options: of the network, of the training (`training.settings.Settings`), or columns of the data.
-        """
-        recipe = build(cls.task_name, data, options, output=output, seed=seed, minutes=minutes)
-        last = None
-        for last in train(recipe):
-            pass
-        assert isinstance(last, Finished)
-        return last.model
-
-    def fit(
-        self,
-        examples: Sequence[Any],
-        valid: Sequence[Any] | None = None,
-        *,
-        seed: int = 1,
-        minutes: float | None = None,
-        **settings: Any,
-    ) -> Model:
-        """Train on examples at hand; a tenth is set apart for validation where none is given. Returns itself."""
-        recipe = build(self.task_name, "", {**self.options, **settings}, seed=seed, minutes=minutes)
-        if valid is None:
-            examples, valid = splits.set_apart(list(examples), 0.1, seed=seed)
-        torch.manual_seed(seed)
-        self._task = recipe.task_class.prepare(examples, **recipe.model)
-        for _ in fit(self.task, examples, valid, settings=recipe.training, seed=seed, minutes=minutes):
-            pass
-        return self
-
-    def predict(self, inputs: Any, **batching: Any) -> Any:
-        """Fill in the blank of one input, or of each of many.
-
-        Args:
-            inputs: raw text or an example, or a list of texts, of token lists or of examples.
-            batching: `batch_rows`, `batch_elements`, as `Task.predict`.
-
-        Returns:
-            The example, or the examples, with the blank filled in and the confidence beside it.
-        """
-        if isinstance(inputs, (str, self.task.example)):
-            return self.task.predict([inputs], **batching)[0]
-        return self.task.predict(list(inputs), **batching)
-
-    def evaluate(self, data: str | Path | Sequence[Any], *, unseen: str = "refuse", **reading: Any) -> dict[str, Any]:
-        """Figures on examples with their blanks filled in.
-
-        Args:
-            data: a file, a folder (its test split is taken), or examples.
-            unseen: what a label that training never saw is: `refuse` it as a mistake in the data, or `count` it as
-                one of the model.
-            reading: columns, format, where not as in training.
-
-        Returns:
-            `task`, `examples` (how many), `metrics` (name -> figure; rates as fractions).
-        """
-        examples = self.examples(data, **reading) if isinstance(data, (str, Path)) else list(data)
-        if not examples:
-            raise BadData("there are no examples to evaluate on")
-        if unseen == "refuse":
-            for example in examples:
-                self.task.encode(example)
-        scores = self.task.score(self.task.predict(examples), examples)
-        return {"task": self.task_name, "examples": len(examples), "metrics": scores}
-
-    def examples(self, data: str | Path, **given: Any) -> list[Any]:
-        """The examples of a file, or of a folder's test split, read as the training data were."""
-        path = Path(data)
-        if path.is_dir():
-            found = splits.find(path).test
-            if found is None:
-                raise BadData("this folder has no test file; name a file", path)
-            path = found
-        return reading.read(path, self.task.example, **self.how(given))
-
-    def predict_file(self, source: str | Path, target: str | Path | None = None, **given: Any) -> list[Any]:
-        """Predict for a file; write the examples with their blanks filled in where `target` names a file."""
-        how = self.how(given)
-        examples = self.task.predict(reading.read(source, self.task.example, **how))
-        if target is not None:
-            reading.write(target, examples, **how)
-        return examples
-
-    def how(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The reader's keywords: as in training, but for what is given here."""
-        merged = {**self.reading, **given}
-        return _reading_of(merged, {name: value for name, value in merged.items() if name not in READING})
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model into a folder, whole or not at all; a model in it is replaced."""
-        recipe = Recipe(task=self.task_name, data="", reading=self.reading, model=self.options)
-        bundle.save(self.task, folder, beside=card.beside(self.task, recipe, History()))
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Model:
-        """Load a model from a folder, or, where there is no such folder, by name from the hub."""
-        path = Path(folder)
-        if not path.is_dir() and str(folder).count("/") == 1 and not path.parent.exists():
-            from unrolled import hub
-
-            path = hub.fetch(str(folder))
-        loaded = load(path)
-        if cls.task_name and loaded.task_name != cls.task_name:
-            raise BadModel(f"{folder} holds a {loaded.task_name}, not a {cls.task_name}")
-        return loaded
-
-    def push_to_hub(self, name: str, *, private: bool = False) -> str:
-        """Publish the model on the hub as `name` (`user/model`); returns its address there."""
-        from unrolled import hub
-
-        return hub.publish(self.save_pretrained, name, private=private)
-
-    save, load = save_pretrained, from_pretrained
+def _must_be_the_same(then: Recipe | None, now: Recipe) -> None:
+    """Raise `BadOption`, naming each difference, where a run is resumed as another than it was."""
+    if then is None:
+        return
+    pairs: dict[str, tuple[Any, Any]] = {"task": (then.task, now.task), "seed": (then.seed, now.seed)}
+    for section in ("reading", "model"):
+        a, b = getattr(then, section), getattr(now, section)
+        pairs |= {name: (a.get(name), b.get(name)) for name in sorted({*a, *b})}
+    differ = [f"{name} was {_said(a)}, is now {_said(b)}" for name, (a, b) in pairs.items() if a != b]
+    if differ:
+        raise BadOption("this run cannot be resumed with other options: " + "; ".join(differ))
 
 
-def model_class(task: str) -> type[Model]:
-    """The class of a task's models, such as `Tagger`."""
-    if task not in _MODEL_CLASSES:
-        kind = find("unrolled.tasks", task, Task, "task")
-        described = {"task_name": task, "__doc__": f"{kind.__doc__}\n\n{Model.__doc__}", "__module__": "unrolled"}
-        _MODEL_CLASSES[task] = type(kind.__name__, (Model,), described)
-    return _MODEL_CLASSES[task]
-
-
-_MODEL_CLASSES: dict[str, type[Model]] = {}
-
-
-def load(folder: str | Path) -> Model:
-    """The model that a folder holds. Raises `BadModel`."""
-    task = bundle.load(folder)
-    stored = bundle.read_beside(folder, card.READING)
-    return model_class(bundle.read_config(folder)["task"])(task, reading=json.loads(stored) if stored else {})
+def _said(value: Any) -> str:
+    return "not given" if value is None else repr(value)
 
 
 def check(model: Model, data: str | Path, most: int = 32, **given: Any) -> Iterator[Verdict]:
@@ -324,15 +242,12 @@ def check(model: Model, data: str | Path, most: int = 32, **given: Any) -> Itera
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         again = load(folder).task
-        same = all(torch.equal(value, again.state_dict()[name]) for name, value in model.task.state_dict().items())
-        agree, words = laws.same_answers(model.task, model.task.predict(examples), again.predict(examples))
-    yield Verdict("saved equals loaded", same and agree, f"weights {'identical' if same else 'differ'}; {words}")
+    yield laws.saved_equals_loaded(model.task, again, examples)
 
 
 def info(folder: str | Path) -> dict[str, Any]:
     """What a model folder says of itself: task, options, sizes, figures."""
     config = bundle.read_config(folder)
-    metrics = bundle.read_beside(folder, card.METRICS)
     return {
         "folder": str(folder),
         "task": config["task"],
@@ -340,20 +255,30 @@ def info(folder: str | Path) -> dict[str, Any]:
         "parameters": config["parameters"],
         "vocabularies": {name: len(v) for name, v in bundle.load(folder).vocabularies.items()},
         "options": config["options"],
-        "metrics": json.loads(metrics) if metrics else {},
+        "metrics": read_json(folder, card.METRICS),
     }
+
+
+LISTINGS: dict[str, NameIn] = {
+    "cells": NameIn("unrolled.cells", Cell, "cell"),
+    "tasks": NameIn("unrolled.tasks", Task, "task"),
+    "formats": NameIn("unrolled.data.formats", Format, "format"),
+}
 
 
 def listing(what: str) -> tuple[str, ...]:
     """The names that exist of `cells`, `tasks` or `formats`. Raises `UnknownName` for anything else."""
-    from unrolled.cells.base import Cell
-    from unrolled.data.formats.base import Format
+    return tuple(described(what))
 
-    contracts: dict[str, tuple[str, type]] = {
-        "cells": ("unrolled.cells", Cell),
-        "tasks": ("unrolled.tasks", Task),
-        "formats": ("unrolled.data.formats", Format),
-    }
-    if what not in contracts:
-        raise UnknownName("listing", what, contracts)
-    return names(*contracts[what])
+
+def described(what: str) -> dict[str, str]:
+    """The same names, each with the first sentence of its file."""
+    if what not in LISTINGS:
+        raise UnknownName("listing", what, LISTINGS)
+    package, contract, kind = LISTINGS[what]
+    return {name: _first_sentence(find(package, name, contract, kind)) for name in names(package, contract)}
+
+
+def _first_sentence(kind: type) -> str:
+    paragraph = (inspect.getdoc(inspect.getmodule(kind)) or "").split("\n\n")[0]
+    return " ".join(paragraph.split())

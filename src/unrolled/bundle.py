@@ -23,7 +23,7 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
 from unrolled.data.vocabulary import Vocabulary
-from unrolled.errors import BadModel, UnrolledError
+from unrolled.errors import BadModel
 from unrolled.files import locate, replace_files
 from unrolled.lookup import find
 from unrolled.tasks.base import Task
@@ -60,15 +60,15 @@ def save(task: Task, folder: str | Path, *, beside: Mapping[str, bytes] | None =
 
 
 def load(folder: str | Path) -> Task:
-    """The task that a folder holds, in evaluation mode.
+    """The task that a folder holds, in evaluation mode, on the CPU, in the precision that it was saved in.
 
     Raises:
         BadModel: the folder or a file is missing, truncated or altered, or of a newer format version.
         UnknownName: the task, or its cell, does not exist here.
     """
     config = read_config(folder)
-    contents = {name: _verified(folder, config, name) for name in _needed(config)}
     try:
+        contents = {name: _verified(folder, config, name) for name in _needed(config)}
         vocabularies = {
             name: Vocabulary.from_json(json.loads(contents[f"vocabulary.{name}.json"]))
             for name in config["vocabularies"]
@@ -76,8 +76,11 @@ def load(folder: str | Path) -> Task:
         kind: Any = find("unrolled.tasks", config["task"], Task, "task")
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
             task: Task = kind(vocabularies, **config["options"])
-        task.load_state_dict(from_bytes(contents[WEIGHTS]))
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        weights = from_bytes(contents[WEIGHTS])
+        for dtype in {value.dtype for value in weights.values() if value.is_floating_point()}:
+            task.to(dtype)
+        task.load_state_dict(weights)
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise BadModel(f"{folder} does not fit together: {error}") from None
     return task.eval()
 
@@ -85,6 +88,8 @@ def load(folder: str | Path) -> Task:
 def read_config(folder: str | Path) -> dict[str, Any]:
     """The folder's `config.json`, its checksum and format version verified. Raises `BadModel`."""
     path = locate(folder, CONFIG)
+    if not Path(folder).exists():
+        raise BadModel(f"there is no folder {folder}")
     if not Path(folder).is_dir():
         raise BadModel(f"{folder} is not a folder with a model in it")
     if not path.exists():
@@ -92,7 +97,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_bytes())
         version = config["format"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError as error:
+        raise BadModel(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise BadModel(f"{path} is not a model's configuration: it is truncated or altered") from None
     if not isinstance(version, int) or version > FORMAT:
         raise BadModel(f"{folder} has format version {version}; this unrolled reads up to {FORMAT}: upgrade unrolled")
@@ -113,7 +120,7 @@ def _verified(folder: str | Path, config: Mapping[str, Any], name: str) -> bytes
     except FileNotFoundError:
         raise BadModel(f"{folder} is not whole: {name} is missing") from None
     except OSError as error:
-        raise BadModel(f"cannot read {path}: {error.strerror}") from None
+        raise BadModel(f"cannot read {path}: {error.strerror or error}") from None
     if config["sha256"].get(name) != _sha256(content):
         raise BadModel(f"{path} is not what was saved: its checksum differs, so it was truncated or altered")
     return content
@@ -127,7 +134,7 @@ def read_beside(folder: str | Path, name: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UnrolledError(f"cannot read {path}: {error.strerror}") from None
+        raise BadModel(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _json(value: Any) -> bytes:

@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from unrolled.recipe import Recipe
 from unrolled.tasks.base import Task
 from unrolled.training.history import FILE, History
 
-METRICS, TRAINING, PICTURE, README, READING = "metrics.json", "training.toml", "training.png", "README.md", "reading.json"
+METRICS, TRAINING, PICTURE, README, READING = (
+    "metrics.json",
+    "training.toml",
+    "training.png",
+    "README.md",
+    "reading.json",
+)
 
 
-def beside(task: Task, recipe: Recipe, history: History, *, finished: bool = False) -> dict[str, bytes]:
-    """The files that go with a model, name -> content. The picture is drawn once, when the training is `finished`."""
+def beside(
+    task: Task, recipe: Recipe, history: History, *, finished: bool = False, test: Mapping[str, float] | None = None
+) -> dict[str, bytes]:
+    """The files that go with a model, name -> content.
+
+    Args:
+        task: the model.
+        recipe: what it was trained with.
+        history: its checks; the picture and the recipe in TOML are of a training that had some.
+        finished: whether the training is over; the picture is drawn then, once.
+        test: figures on a part of the data that was held out, where there is one.
+    """
+    figures = {"validation": history.best, "finished": finished}
     files = {
-        METRICS: _json({"validation": history.best, "finished": finished}),
+        METRICS: _json(figures if test is None else {**figures, "test": dict(test)}),
         READING: _json(dict(recipe.reading)),
-        README: _readme(task, recipe, history).encode(),
+        README: _readme(task, recipe, history.best, test).encode(),
     }
     if history.rows:
-        files[TRAINING] = _resolved(recipe).encode()
         files[FILE] = history.to_csv()
+    if history.rows and recipe.data:
+        files[TRAINING] = _resolved(recipe).encode()
     if history.rows and finished:
         files[PICTURE] = history.to_png(task.metric)
     return files
@@ -31,46 +52,52 @@ def beside(task: Task, recipe: Recipe, history: History, *, finished: bool = Fal
 def _resolved(recipe: Recipe) -> str:
     head = "# The recipe with its plan: trained again from here, the same machine gives the same weights.\n"
     budget = "" if recipe.minutes is None else f"# The epochs were planned for {recipe.minutes:g} minutes.\n"
-    from dataclasses import replace
-
     return head + budget + replace(recipe, minutes=None, output=None).to_toml()
 
 
-def _readme(task: Task, recipe: Recipe, history: History) -> str:
-    name = Path(recipe.data).name or "your data"
+def _readme(task: Task, recipe: Recipe, best: Mapping[str, float], test: Mapping[str, float] | None) -> str:
     kind = type(task).__name__
-    figures = "\n".join(f"| {key} | {value:.4f} |" for key, value in history.best.items()) or "| – | – |"
-    options = "\n".join(f"| {key} | {value} |" for key, value in task.options.items() if value is not None)
+    name = Path(recipe.data).name or "examples"
     sizes = ", ".join(f"{len(v):,} {key}" for key, v in task.vocabularies.items())
-    return f"""---
-library_name: unrolled
-tags: [{recipe.task}, recurrent, {task.options.get("cell", "rnn")}]
----
+    weights = sum(p.numel() for p in task.parameters())
+    lines = [
+        "---",
+        "library_name: unrolled",
+        f"tags: {json.dumps([recipe.task, 'recurrent', str(task.options.get('cell', 'rnn'))])}",
+        "---",
+        "",
+        f"# {kind} trained on {name}",
+        "",
+        f"A {recipe.task} made with unrolled {version('unrolled')}: {weights:,} weights; {sizes}.",
+        "",
+        "```python",
+        f"from unrolled import {kind}",
+        "",
+        f'model = {kind}.from_pretrained("this folder")',
+        'print(model.predict("…"))',
+        "```",
+        "",
+        "Or from a command line: `unrolled predict THIS_FOLDER FILE`, `unrolled info THIS_FOLDER`.",
+    ]
+    if best:
+        lines += ["", *_table("on the validation split", best)]
+        lines += ["", f"The weights are those with the best validation {task.metric}."]
+    if test:
+        lines += ["", *_table("on a part held out from training and choice", test)]
+    elif best:
+        lines += ["A test split was not looked at."]
+    if recipe.data:
+        lines += [
+            "",
+            "`training.toml` holds the whole recipe: `unrolled train --recipe training.toml` trains it again.",
+        ]
+    options = {key: "none" if value is None else value for key, value in task.options.items()}
+    return "\n".join([*lines, "", *_table("option", options, "value"), ""])
 
-# {kind} trained on {name}
 
-A {recipe.task} made with unrolled {version("unrolled")}: {sum(p.numel() for p in task.parameters()):,} weights; {sizes}.
-
-```python
-from unrolled import {kind}
-
-model = {kind}.from_pretrained("this folder")
-print(model.predict("…"))
-```
-
-Or from a command line: `unrolled predict THIS_FOLDER FILE`, `unrolled info THIS_FOLDER`.
-
-| on the validation split | |
-|---|---|
-{figures}
-
-The weights are those with the best validation {task.metric}; a test split was not looked at.
-`training.toml` holds the whole recipe: `unrolled train --recipe training.toml` trains the model again.
-
-| option | value |
-|---|---|
-{options}
-"""
+def _table(left: str, rows: Mapping[str, Any], right: str = "") -> list[str]:
+    shown = {key: f"{value:.4f}" if right == "" else str(value) for key, value in rows.items()}
+    return [f"| {left} | {right} |", "|---|---|", *(f"| {key} | {value} |" for key, value in shown.items())]
 
 
 def _json(value: object) -> bytes:

@@ -6,16 +6,41 @@ diverged; 2: the user's mistake, said in one message.
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
-from unrolled.errors import BadOption, UnrolledError, UserMistake
+from unrolled.errors import BadOption, UnknownName, UnrolledError, UserMistake
+
+
+class Commands(typer.core.TyperGroup):
+    """All commands: what they raise becomes one message on standard error and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except UserMistake as error:
+            _fail(error, 2)
+        except UnrolledError as error:
+            _fail(error, 1)
+        except KeyboardInterrupt:
+            going_on = "; the same command with --resume goes on" if ctx.invoked_subcommand == "train" else ""
+            print(f"unrolled: interrupted{going_on}", file=sys.stderr)
+            sys.exit(130)
+        except BrokenPipeError:
+            # Who reads the output has seen enough. Else Python would complain when it closes the stream.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(141)
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Recurrent sequence models: trained, understood and shipped, on a CPU.",
     no_args_is_help=True,
     add_completion=False,
@@ -27,7 +52,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for m
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model's folder.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="An option, as often as needed; `info TASK` lists them."),
+    typer.Option("--set", metavar="NAME=VALUE", help="An option, as often as needed; `unrolled info TASK` lists them."),
 ]
 
 
@@ -46,8 +71,12 @@ def train(
 ) -> None:
     """Train a model on a folder or file, and save it."""
     from unrolled import api, console
+    from unrolled.recipe import from_toml
 
-    wanted = console.recipe_of(task, data, output, _pairs(options), minutes, seed, recipe)
+    given = api.unfinished(output) if resume and output is not None and task is recipe is None else None
+    if recipe is not None:
+        given = from_toml(recipe)
+    wanted = console.recipe_of(given, task, data, output, _pairs(options), minutes, seed)
     finished = console.show_training(api.train(wanted, resumed=resume, overwrite=overwrite), wanted)
     console.print_finished(finished, wanted, as_json=as_json)
 
@@ -65,8 +94,6 @@ def evaluate(
     """Figures of a model on a file with the answers in it."""
     from unrolled import api, console
 
-    if unseen not in ("refuse", "count"):
-        raise BadOption(f"--unseen is `refuse` or `count`, not {unseen!r}")
     console.print_evaluation(api.load(model).evaluate(data, unseen=unseen, **_pairs(options)), as_json=as_json)
 
 
@@ -89,14 +116,16 @@ def info(
     model: Annotated[str, typer.Argument(metavar="MODEL|TASK", help="A model's folder, or a task's name.")],
     as_json: Json = False,
 ) -> None:
-    """What a model is: task, options, sizes, figures. Or which options a task has."""
+    """What a model is, or which options a task has."""
     from unrolled import api, console
     from unrolled.recipe import option_table
 
-    if not Path(model).exists() and model in api.listing("tasks"):
-        console.print_options(model, option_table(model), as_json=as_json)
-    else:
+    if Path(model).exists():
         console.print_info(api.info(model), as_json=as_json)
+    elif model in api.listing("tasks"):
+        console.print_options(option_table(model), as_json=as_json)
+    else:
+        raise UnknownName("model folder or task", model, api.listing("tasks"))
 
 
 @app.command("list")
@@ -104,22 +133,25 @@ def list_names(
     what: Annotated[str, typer.Argument(help="cells, tasks or formats")],
     as_json: Json = False,
 ) -> None:
-    """The names that there are."""
-    from unrolled import api
+    """What there is: cells, tasks or formats."""
+    from unrolled import api, console
 
-    found = api.listing(what)
-    print(json.dumps({what: found}) if as_json else "\n".join(found))
+    console.print_listing(what, api.described(what), as_json=as_json)
 
 
 @app.command()
 def check(
     model: ModelFolder,
     data: Annotated[str, typer.Option(help="A file, or a folder with a test file.")],
-    examples: Annotated[int, typer.Option(help="How many of its examples to look at.")] = 32,
+    examples: Annotated[int, typer.Option(min=1, help="How many of its examples to look at.")] = 32,
     options: Set = None,
     as_json: Json = False,
 ) -> None:
-    """The laws, on your own model: padding, batching, streaming, saving, overfitting one batch."""
+    """Check on your own model that the laws hold.
+
+    Padding and batch mates change nothing, nor does the order; a batch's loss is the sum of its rows'; streaming
+    equals the whole; one batch can be overfitted; saved equals loaded. Exit code 1 where one fails.
+    """
     from unrolled import api, console
 
     verdicts = api.check(api.load(model), data, examples, **_pairs(options))
@@ -134,7 +166,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Train a sentiment model on real film reviews, in about two minutes."""
+    """Train on real film reviews, in two minutes."""
     from unrolled import console, demos
 
     console.demo(demos.sentiment(output, minutes, seed), as_json=as_json)
@@ -147,26 +179,22 @@ def _pairs(options: list[str] | None) -> dict[str, Any]:
     return {name.strip(): value for name, value in (option.split("=", 1) for option in options or [])}
 
 
-def main() -> None:
-    """The entry point of the command `unrolled`."""
-    try:
-        app()
-    except UserMistake as error:
-        _fail(error, 2)
-    except UnrolledError as error:
-        _fail(error, 1)
-    except KeyboardInterrupt:
-        print("interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
-
-
 def _fail(error: UnrolledError, code: int) -> None:
-    lines = str(error).splitlines()
+    lines = [*str(error).splitlines(), *_advice(error)]
     print("\n".join([f"unrolled: {lines[0]}", *(f"          {line}" for line in lines[1:])]), file=sys.stderr)
     sys.exit(code)
+
+
+def _advice(error: UnrolledError) -> list[str]:
+    """What only a command line can say."""
+    if isinstance(error, UnknownName) and error.kind == "column" and error.name in ("text", "label", "tokens", "tags"):
+        return [f"Name the column that holds it: --set {error.name}=COLUMN"]
+    return []
+
+
+def main() -> None:
+    """The entry point of the command `unrolled`."""
+    app()
 
 
 if __name__ == "__main__":

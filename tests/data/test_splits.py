@@ -88,7 +88,14 @@ def test_a_missing_validation_split_is_a_tenth_of_train_and_never_of_test(tmp_pa
     (tmp_path / "test.tsv").write_text("label\ttext\nx\ta test\n")
     train, valid, test = load(tmp_path, LabelledText, seed=1)
     assert (len(train), len(valid)) == (45, 5)
-    assert test == [LabelledText(text="a test", label="x")]
+    assert test is None
+    assert "a test" not in {example.text for example in (*train, *valid)}
+
+
+def test_the_test_file_of_a_folder_is_not_read_before_the_evaluation(tmp_path):
+    (tmp_path / "train.tsv").write_text("label\ttext\n" + "".join(f"x\ttext {k}\n" for k in range(50)))
+    (tmp_path / "test.tsv").write_bytes(b"text\n\xff\n")
+    assert load(tmp_path, LabelledText, seed=1).test is None
     (tmp_path / "dev.tsv").write_text("label\ttext\nx\ta dev\n")
     (tmp_path / "test.tsv").unlink()
     train, valid, test = load(tmp_path, LabelledText, seed=1)

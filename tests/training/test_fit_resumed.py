@@ -226,7 +226,7 @@ def test_other_validation_data_are_noticed(begun: Runner) -> None:
 def test_a_damaged_checkpoint_is_refused_and_the_task_left_alone(begun: Runner, tmp_path: Path) -> None:
     path = tmp_path / resume.NOW
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(BadModel, match=r"^the checkpoint in .* is damaged \(.*\); remove it to start anew$"):
+    with pytest.raises(BadModel, match=r"^the checkpoint .* is damaged \(.*\); remove it to start anew$"):
         begun(resumed=True)
 
 

@@ -34,19 +34,11 @@ def equal(a: Tensors, b: Tensors) -> bool:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    resume.write(tmp_path / "made", tensors(1.0), {"step": 3, "loss": 0.1 + 0.2}, with_best=True)
+    resume.write(tmp_path / "made", tensors(1.0), {"step": 3, "loss": 0.1 + 0.2})
     kept = resume.read(tmp_path / "made")
     assert kept is not None
     assert equal(kept.tensors, tensors(1.0))
     assert kept.counters == {"step": 3, "loss": 0.1 + 0.2}
-
-
-def test_the_best_weights_stay_where_there_are_no_better_ones(tmp_path: Path) -> None:
-    resume.write(tmp_path, tensors(1.0), {}, with_best=True)
-    resume.write(tmp_path, tensors(2.0), {}, with_best=False)
-    kept = resume.read(tmp_path)
-    assert kept is not None
-    assert equal(kept.tensors, {**tensors(2.0), "best": tensors(1.0)["best"]})
 
 
 def test_where_there_is_no_checkpoint_there_is_none(tmp_path: Path) -> None:
@@ -55,48 +47,40 @@ def test_where_there_is_no_checkpoint_there_is_none(tmp_path: Path) -> None:
 
 
 def test_what_is_read_is_no_view_of_a_file_that_will_be_replaced(tmp_path: Path) -> None:
-    resume.write(tmp_path, tensors(1.0), {}, with_best=True)
+    resume.write(tmp_path, tensors(1.0), {})
     kept = resume.read(tmp_path)
     assert kept is not None
-    for name in (resume.NOW, resume.BEST):
-        size = (tmp_path / name).stat().st_size
-        (tmp_path / name).write_bytes(bytes(size))
+    path = tmp_path / resume.NOW
+    path.write_bytes(bytes(path.stat().st_size))
     assert equal(kept.tensors, tensors(1.0))
 
 
 def damaged_by(change: Callable[[Path], object], folder: Path) -> str:
-    resume.write(folder, tensors(1.0), {"step": 3}, with_best=True)
+    resume.write(folder, tensors(1.0), {"step": 3})
     change(folder)
     with pytest.raises(BadModel) as error:
         resume.read(folder)
     return str(error.value)
 
 
-def flipped(name: str) -> Callable[[Path], object]:
-    """Change one bit of the last tensor's last byte."""
-
-    def change(folder: Path) -> None:
-        content = bytearray((folder / name).read_bytes())
-        content[-1] ^= 1
-        (folder / name).write_bytes(content)
-
-    return change
-
-
-@pytest.mark.parametrize("name", [resume.NOW, resume.BEST])
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
-def test_a_truncated_checkpoint_is_damaged(tmp_path: Path, name: str, kept: int) -> None:
-    said = damaged_by(lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:kept]), tmp_path)
-    assert said.startswith(f"the checkpoint in {tmp_path} is damaged (")
+def test_a_truncated_checkpoint_is_damaged(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / resume.NOW
+    said = damaged_by(lambda _: path.write_bytes(path.read_bytes()[:kept]), tmp_path)
+    assert said.startswith(f"the checkpoint {path} is damaged (")
     assert said.endswith("; remove it to start anew")
 
 
-@pytest.mark.parametrize("name", [resume.NOW, resume.BEST])
-def test_one_altered_bit_is_noticed(tmp_path: Path, name: str) -> None:
-    assert damaged_by(flipped(name), tmp_path) == (
-        f"the checkpoint in {tmp_path} is damaged (the checksum of {name} differs, so it was altered); "
-        "remove it to start anew"
-    )
+ALTERED = "is damaged (its checksum differs, so it was altered); remove it to start anew"
+
+
+def test_one_altered_bit_is_noticed(tmp_path: Path) -> None:
+    def change(folder: Path) -> None:
+        content = bytearray((folder / resume.NOW).read_bytes())
+        content[-1] ^= 1
+        (folder / resume.NOW).write_bytes(content)
+
+    assert damaged_by(change, tmp_path) == f"the checkpoint {tmp_path / resume.NOW} {ALTERED}"
 
 
 def test_altered_counters_are_noticed(tmp_path: Path) -> None:
@@ -105,20 +89,15 @@ def test_altered_counters_are_noticed(tmp_path: Path) -> None:
         assert content.count(rb"\"step\": 3") == 1
         (folder / resume.NOW).write_bytes(content.replace(rb"\"step\": 3", rb"\"step\": 4"))
 
-    assert f"the checksum of {resume.NOW} differs" in damaged_by(change, tmp_path)
+    assert damaged_by(change, tmp_path).endswith(ALTERED)
 
 
 def test_another_safetensors_file_is_no_checkpoint(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    said = damaged_by(lambda folder: save_file({"weights/a": torch.zeros(1)}, folder / resume.NOW), tmp_path)
-    assert said == f"the checkpoint in {tmp_path} is damaged ('counters'); remove it to start anew"
-
-
-def test_a_checkpoint_without_its_best_weights_is_damaged(tmp_path: Path) -> None:
-    assert damaged_by(lambda folder: (folder / resume.BEST).unlink(), tmp_path) == (
-        f"the checkpoint in {tmp_path} is damaged ({resume.BEST} is missing); remove it to start anew"
-    )
+    path = tmp_path / resume.NOW
+    said = damaged_by(lambda _: save_file({"weights/a": torch.zeros(1)}, path), tmp_path)
+    assert said == f"the checkpoint {path} is damaged ('counters'); remove it to start anew"
 
 
 def test_a_checkpoint_that_cannot_be_read_says_why(tmp_path: Path) -> None:
@@ -126,32 +105,44 @@ def test_a_checkpoint_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         (folder / resume.NOW).unlink()
         (folder / resume.NOW).mkdir()
 
-    assert damaged_by(change, tmp_path).startswith(f"the checkpoint in {tmp_path} ")
+    assert damaged_by(change, tmp_path).startswith(f"the checkpoint {tmp_path / resume.NOW} ")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotWrite, match=r"^cannot write into .*file: File exists$"):
+        resume.write(tmp_path / "file", tensors(1.0), {})
+
+
+def test_what_a_killed_writer_left_is_cleared_away(tmp_path: Path) -> None:
+    resume.write(tmp_path, tensors(1.0), {})
+    (tmp_path / f".{resume.NOW}.0123456789abcdef").write_bytes(b"half of it")
+    assert resume.read(tmp_path) is not None
+    assert [path.name for path in tmp_path.iterdir()] == [resume.NOW]
 
 
 def test_a_disk_that_becomes_full_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    resume.write(tmp_path, tensors(1.0), {"step": 3}, with_best=True)
+    resume.write(tmp_path, tensors(1.0), {"step": 3})
     real = files._write_through
 
     def full(file: object, content: bytes) -> None:
-        if file.name.endswith(resume.BEST):  # type: ignore[attr-defined]
-            real(file, content[:10])
-            raise OSError(28, "No space left on device")
-        real(file, content)
+        real(file, content[:100])
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "_write_through", full)
         with pytest.raises(CannotWrite, match=r"No space left on device; what was there is unchanged$"):
-            resume.write(tmp_path, tensors(2.0), {"step": 4}, with_best=True)
+            resume.write(tmp_path, tensors(2.0), {"step": 4})
     kept = resume.read(tmp_path)
     assert kept is not None
     assert equal(kept.tensors, tensors(1.0))
     assert kept.counters == {"step": 3}
+    assert [path.name for path in tmp_path.iterdir()] == [resume.NOW]
 
 
 def test_removed_checkpoints_are_gone(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
-    resume.write(folder, tensors(1.0), {}, with_best=True)
+    resume.write(folder, tensors(1.0), {})
     resume.remove(folder)
     assert list(tmp_path.iterdir()) == []
     resume.remove(folder)  # there is nothing to remove, and nothing to say
@@ -159,13 +150,13 @@ def test_removed_checkpoints_are_gone(tmp_path: Path) -> None:
 
 def test_a_removal_that_was_killed_half_way_has_removed_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "checkpoints"
-    resume.write(folder, tensors(1.0), {}, with_best=True)
+    resume.write(folder, tensors(1.0), {})
     with monkeypatch.context() as patched:
         patched.setattr("shutil.rmtree", lambda *_, **__: None)
         resume.remove(folder)
     assert resume.read(folder) is None
     assert not folder.exists()
-    resume.write(folder, tensors(1.0), {}, with_best=True)
+    resume.write(folder, tensors(1.0), {})
     resume.remove(folder)
     assert list(tmp_path.iterdir()) == []
 

@@ -35,7 +35,9 @@ class Paths(NamedTuple):
 
 
 class Splits(NamedTuple):
-    """The examples of a data set. test: None where the folder has no test split."""
+    """The examples that training needs. test: what was set apart of a single file; None for a folder, whose test file
+    need not have answers, and is not read before the evaluation.
+    """
 
     train: list[Any]
     valid: list[Any]
@@ -113,7 +115,7 @@ def load(
         train, valid = by_lot(train, [0.1], seed=seed, where=files.train)
     else:
         valid = examples(files.valid)
-    return Splits(train, valid, None if files.test is None else examples(files.test))
+    return Splits(train, valid, None)
 
 
 def set_apart(

@@ -10,9 +10,10 @@ word of the batch, and its vector is then handed to all places where the word st
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,16 +23,20 @@ from torch.nn.utils.rnn import PackedSequence
 from unrolled.cells.base import Cell
 from unrolled.cells.initialise import initialise_
 from unrolled.data.vocabulary import Vocabulary
+from unrolled.errors import UnknownName
 from unrolled.layers.characters import CharacterCNN, CharacterLSTM
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.recurrent import Bidirectional, Layer, Recurrent, Residual, Stack
+from unrolled.layers.vectors import load_vectors
 from unrolled.layers.weight_drop import WeightDrop
 from unrolled.layers.zoneout import Zoneout
-from unrolled.layers.vectors import load_vectors
-from unrolled.lookup import find
+from unrolled.lookup import NameIn, find
 from unrolled.tasks._spellings import SpellingStore
 from unrolled.tasks.base import SomeTask
+
+CellName = Annotated[str, NameIn("unrolled.cells", Cell, "cell")]
+"""The name of a file in `cells/`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +287,12 @@ def _stack(size: int, o: ReaderOptions) -> Stack:
 
 def _cell(size: int, o: ReaderOptions) -> Cell:
     made: Any = find("unrolled.cells", o.cell, Cell, "cell")
-    cell: Cell = made(size, o.hidden_size, **(o.cell_options or {}))
+    given = o.cell_options or {}
+    known = [p.name for p in inspect.signature(made).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    for name in given:
+        if name not in known:
+            raise UnknownName(f"option of the cell {o.cell}", name, known)
+    cell: Cell = made(size, o.hidden_size, **given)
     initialise_(cell, o.initialisation, forget_bias=o.forget_bias if _has_forget_bias(cell) else None)
     if o.weight_drop:
         cell = WeightDrop(cell, o.weight_drop)

@@ -7,7 +7,7 @@ the labels is taken, or, where several labels may hold at once, a sigmoid for ea
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, UnknownName
 from unrolled.layers.pooling import AdditiveAttention, LastState, Max, Mean
 from unrolled.metrics.classification import classification_scores, multilabel_scores
-from unrolled.tasks._reader import Batch, Encoded, Reader, ReaderOptions, balanced, start_with_vectors
+from unrolled.tasks._reader import Batch, CellName, Encoded, Reader, ReaderOptions, balanced, start_with_vectors
 from unrolled.tasks.base import Loss, Task
 
 POOLINGS: dict[str, tuple[type[nn.Module], ...]] = {
@@ -48,6 +48,12 @@ class Classifier(Task):
     """
 
     example = LabelledText
+    settings: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": 5e-3,
+        "batch_elements": 8192,
+        "epochs": 6.0,
+        "averaging": "exponential",
+    }
     metric = "accuracy"
 
     def __init__(
@@ -56,7 +62,7 @@ class Classifier(Task):
         *,
         decision: Literal["one", "many"] = "one",
         tokens: Literal["words", "blanks", "characters"] = "words",
-        cell: str = "lstm",
+        cell: CellName = "lstm",
         hidden_size: int = 128,
         layers: int = 1,
         directions: Literal["both", "forward"] = "both",
@@ -67,9 +73,9 @@ class Classifier(Task):
         character_size: int = 32,
         character_hidden: int = 50,
         feature_size: int = 16,
-        embedding_dropout: float = 0.4,
-        dropout: float = 0.4,
-        word_dropout: float = 0.25,
+        embedding_dropout: float = 0.6,
+        dropout: float = 0.6,
+        word_dropout: float = 1.0,
         weight_drop: float = 0.0,
         zoneout: float = 0.0,
         initialisation: Literal["orthogonal", "uniform"] = "orthogonal",
@@ -86,7 +92,9 @@ class Classifier(Task):
         self.poolings = nn.ModuleList(_pooling(kind, size, ahead) for kind in POOLINGS[pooling])
         self.output = nn.Linear(size * len(self.poolings), len(self.labels))
         self.weights: Tensor | None
-        self.register_buffer("weights", balanced(self.labels) if class_weights == "balanced" else None, persistent=False)
+        self.register_buffer(
+            "weights", balanced(self.labels) if class_weights == "balanced" else None, persistent=False
+        )
 
     @classmethod
     def prepare(

@@ -8,7 +8,7 @@ arXiv:1603.01360). Where the tags are BIO, a CRF gives sequences that are valid 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,16 @@ from unrolled.errors import BadData, UnknownName
 from unrolled.layers.crf import CRF, bio_constraints
 from unrolled.metrics.spans import is_bio, span_scores
 from unrolled.metrics.tagging import token_scores
-from unrolled.tasks._reader import Batch, Encoded, Reader, ReaderOptions, balanced, lengths_of, start_with_vectors
+from unrolled.tasks._reader import (
+    Batch,
+    CellName,
+    Encoded,
+    Reader,
+    ReaderOptions,
+    balanced,
+    lengths_of,
+    start_with_vectors,
+)
 from unrolled.tasks.base import Loss, Task
 
 
@@ -55,30 +64,36 @@ class Tagger(Task):
     """
 
     example = TaggedTokens
+    settings: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": 5e-3,
+        "batch_rows": 16,
+        "epochs": 30.0,
+        "averaging": "exponential",
+    }
 
     def __init__(
         self,
         vocabularies: Mapping[str, Vocabulary],
         *,
-        cell: str = "lstm",
+        cell: CellName = "lstm",
         hidden_size: int = 128,
         layers: int = 2,
         directions: Literal["both", "forward"] = "both",
         connections: Literal["plain", "residual", "skip"] = "plain",
         word_size: int = 100,
         characters: Literal["lstm", "cnn", "none"] = "lstm",
-        character_size: int = 32,
-        character_hidden: int = 50,
+        character_size: int = 64,
+        character_hidden: int = 100,
         feature_size: int = 16,
-        embedding_dropout: float = 0.33,
-        dropout: float = 0.33,
-        word_dropout: float = 0.25,
+        embedding_dropout: float = 0.4,
+        dropout: float = 0.5,
+        word_dropout: float = 1.0,
         weight_drop: float = 0.0,
         zoneout: float = 0.0,
         initialisation: Literal["orthogonal", "uniform"] = "orthogonal",
         forget_bias: float = 1.0,
         decoder: Literal["crf", "softmax"] = "softmax",
-        label_smoothing: float = 0.0,
+        label_smoothing: float = 0.05,
         class_weights: Literal["none", "balanced"] = "none",
         cell_options: dict[str, Any] | None = None,
     ) -> None:

@@ -100,7 +100,6 @@ class _Run:
         self.schedule = Schedule(settings)
         self.average = averaging.make(task, settings)
         self.best: dict[str, Tensor] = {}
-        self.best_is_new = True  # that there is none is new to a folder with an older run's
         self.batches: list[np.ndarray] = []
         self.random = torch.Generator().manual_seed(seed).get_state()
         self.counters: dict[str, Any] = {
@@ -228,7 +227,6 @@ class _Run:
             if better:
                 c["best_figure"] = -math.inf if math.isnan(figure) else figure
                 self.best = {name: value.detach().clone() for name, value in self.task.state_dict().items()}
-                self.best_is_new = True
             c["checks"] = self._checks_passed()
             c["checked_at"] = c["step"]
             mean = c["loss_sum"] / max(c["decisions"], 1)
@@ -285,8 +283,7 @@ class _Run:
             "random": {"torch": self.random},
             "best": self.best,
         }
-        resume.write(self.checkpoints, tensors, counters, with_best=self.best_is_new)
-        self.best_is_new = False
+        resume.write(self.checkpoints, tensors, counters)
         return Saved(self.counters["step"], str(self.checkpoints))
 
     def restore(self, kept: resume.Checkpoint) -> None:
@@ -300,7 +297,7 @@ class _Run:
         self.counters.update(counters)
         self.task.load_state_dict(kept.tensors["weights"])
         optimizer.restore(self.engine, kept.tensors["optimizer"])
-        self.best, self.best_is_new = kept.tensors["best"], False
+        self.best = kept.tensors["best"]
         self.batches = self._batches_of(self.counters["epoch"])
         self.random = kept.tensors["random"]["torch"]
 

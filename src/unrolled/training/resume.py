@@ -1,8 +1,7 @@
 """Checkpoints: everything that the rest of a training depends on, so that a resumed run is the run never killed.
 
-A checkpoint is one safetensors file for what changes at every step (weights, average, optimizer, the random stream;
-counters as JSON in its header) and one for the best weights so far. Both are replaced together, whole or not at all,
-and each holds a checksum of its content.
+A checkpoint is one safetensors file: weights, average, optimizer, the random stream, the best weights so far; counters
+as JSON in its header, with a checksum of it all. It is replaced whole or not at all.
 """
 
 from __future__ import annotations
@@ -20,10 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from unrolled.errors import BadModel, BadOption
-from unrolled.files import finish, replace_files
+from unrolled.errors import BadModel, BadOption, CannotWrite
+from unrolled.files import write_whole
 
-NOW, BEST = "now.safetensors", "best.safetensors"
+NOW = "now.safetensors"
+"""The file of a folder's last checkpoint."""
 GROUPS = ("weights", "average", "optimizer", "random", "best")
 
 
@@ -34,38 +34,38 @@ class Checkpoint(NamedTuple):
     counters: dict[str, Any]
 
 
-def write(
-    folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], counters: Mapping[str, Any], *, with_best: bool
-) -> None:
-    """Put a checkpoint into a folder. `with_best` False: the best weights are those of the last checkpoint.
+def write(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], counters: Mapping[str, Any]) -> None:
+    """Put a checkpoint into a folder, made if need be; tensors and counters as in `Checkpoint`.
 
     Raises `CannotWrite`; the last checkpoint is then unchanged.
     """
-    now = {f"{group}/{name}": t for group, named in tensors.items() if group != "best" for name, t in named.items()}
-    files = {NOW: _sealed(now, counters)}
-    if with_best:
-        files[BEST] = _sealed({f"best/{name}": t for name, t in tensors["best"].items()}, {})
-    replace_files(folder, files)
+    flat = {f"{group}/{name}": t.detach().contiguous() for group, named in tensors.items() for name, t in named.items()}
+    text = json.dumps(counters)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot write into {folder}: {error.strerror or error}") from None
+    write_whole(folder / NOW, to_bytes(flat, metadata={"counters": text, "sha256": _checksum(flat, text)}))
 
 
 def read(folder: Path) -> Checkpoint | None:
     """The folder's last checkpoint, or None where there is none. Raises `BadModel` where it is damaged."""
+    path = folder / NOW
+    for left in folder.glob(f".{NOW}.*"):
+        # Its writer was killed. Nobody else writes here: whoever trains holds the output folder's lock.
+        left.unlink(missing_ok=True)
+    if not path.exists():
+        return None
     tensors: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}
     try:
-        finish(folder)
-        if not (folder / NOW).exists():
-            return None
-        now, counters = _opened(folder / NOW)
-        best, _ = _opened(folder / BEST)
-        for key, value in {**now, **best}.items():
+        flat, counters = _opened(path)
+        for key, value in flat.items():
             group, _, name = key.partition("/")
             tensors[group][name] = value
-    except FileNotFoundError:
-        raise BadModel(f"the checkpoint in {folder} is damaged ({BEST} is missing); remove it to start anew") from None
     except OSError as error:
-        raise BadModel(f"the checkpoint in {folder} cannot be read: {error.strerror or error}") from None
+        raise BadModel(f"the checkpoint {path} cannot be read: {error.strerror or error}") from None
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise BadModel(f"the checkpoint in {folder} is damaged ({error}); remove it to start anew") from None
+        raise BadModel(f"the checkpoint {path} is damaged ({error}); remove it to start anew") from None
     return Checkpoint(tensors, counters)
 
 
@@ -95,19 +95,13 @@ def must_agree(then: Mapping[str, Any], now: Mapping[str, Any], most: int = 6) -
         )
 
 
-def _sealed(tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> bytes:
-    text = json.dumps(counters)
-    whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    return to_bytes(whole, metadata={"counters": text, "sha256": _checksum(whole, text)})
-
-
 def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with safe_open(str(path), framework="pt") as file:
         metadata = file.metadata() or {}
         # A clone, since what safetensors gives is a view of the file, which later checkpoints replace.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  (it is no mapping)
     if _checksum(tensors, metadata["counters"]) != metadata["sha256"]:
-        raise ValueError(f"the checksum of {path.name} differs, so it was altered")
+        raise ValueError("its checksum differs, so it was altered")
     return tensors, json.loads(metadata["counters"])
 
 

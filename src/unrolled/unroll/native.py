@@ -10,10 +10,10 @@ on beside it; `benchmarks/unroll.py` measures again.
   `lstm_cell` does not: 1.2 to 6 times as fast.
 - Ragged, where oneDNN has a fused kernel (the LSTM in float32 and bfloat16). It takes padded input only, so the
   batch is laid out as a staircase of a few rectangles with a little padding, and the state goes from each to the next:
-  1.4 to 3.5 times in training, 1.1 to 2.5 in inference. Padding the whole batch would be 0.5 to 1.8 times.
+  1.4 to 3.5 times in training, 1.1 to 2.5 in inference. Padding all of 32 or 64 rows would be 0.5 to 1.8 times.
 - Ragged, all else: torch's packed kernel, whose backward pass allocates a whole gradient for each time step and is so
   quadratic in the length. It gets a few dozen time steps at a time, which makes it linear: 1.0 times where the longest
-  row has 30 elements, 1.1 to 1.5 at 60, 1.6 to 4 at 300 to 600. (A staircase gave the GRU 0.9 to 1.2 times.)
+  row has 30 elements, 1.0 to 1.5 at 60, 1.6 to 4 at 300 to 600. (A staircase gave the GRU 0.9 to 1.2 times.)
 
 In the staircase a row that has ended must keep its state. Its outputs are not read again, so h is the output at the
 last true element; but c is not among the outputs. One more input feature, 1 in padding and 0 elsewhere, with a weight

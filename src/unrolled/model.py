@@ -1,0 +1,263 @@
+"""A task with its habits for people: train, fit, predict, evaluate, save, load.
+
+`unrolled.Tagger`, `unrolled.Classifier`, … are such classes, one for each file in `tasks/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+
+from unrolled import bundle, card
+from unrolled.data import reading, splits
+from unrolled.errors import BadData, BadModel, BadOption
+from unrolled.lookup import find
+from unrolled.recipe import READING, Recipe, build, reading_options
+from unrolled.tasks.base import Task
+from unrolled.training.events import Check, Planned
+from unrolled.training.fit import fit
+from unrolled.training.history import FILE, History
+
+SomeModel = TypeVar("SomeModel", bound="Model")
+
+
+class Model:
+    """A trained (or not yet trained) model of one task.
+
+    Args:
+        task: the network with its vocabularies; None until `fit`.
+        reading: how its data files are read (columns, format), where not by default.
+        beside: what is to be saved with it, name -> content: figures, recipe, card.
+        options: of the task's network, for `fit`.
+    """
+
+    task_name: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        task: Task | None = None,
+        *,
+        reading: Mapping[str, Any] | None = None,
+        beside: Mapping[str, bytes] | None = None,
+        **options: Any,
+    ) -> None:
+        self._task, self.reading, self.options = task, dict(reading or {}), options
+        self._beside = dict(beside or {})
+
+    @property
+    def task(self) -> Task:
+        """The network. Raises `BadOption` before it is trained."""
+        if self._task is None:
+            raise BadOption(f"this {type(self).__name__} is not trained yet: call fit, train or from_pretrained")
+        return self._task
+
+    @classmethod
+    def train(
+        cls: type[SomeModel],
+        data: str | Path,
+        *,
+        output: str | Path | None = None,
+        seed: int = 1,
+        minutes: float | None = None,
+        **options: Any,
+    ) -> SomeModel:
+        """Train on a folder or file, and give back the model with its best weights.
+
+        Args:
+            data: a folder with train, valid, test files, or one file, split by seed.
+            output: where the model goes; None: nowhere.
+            seed: of every random choice.
+            minutes: a time budget.
+            options: of the network, of the training (`training.settings.Settings`), or columns of the data.
+        """
+        from unrolled.api import Finished, train
+
+        last = None
+        for last in train(build(cls.task_name, data, options, output=output, seed=seed, minutes=minutes)):
+            pass
+        assert isinstance(last, Finished)
+        assert isinstance(last.model, cls)
+        return last.model
+
+    def fit(
+        self: SomeModel,
+        examples: Sequence[Any],
+        valid: Sequence[Any] | None = None,
+        *,
+        seed: int = 1,
+        minutes: float | None = None,
+        **settings: Any,
+    ) -> SomeModel:
+        """Train on examples at hand; a tenth is set apart for validation where none is given. Returns itself."""
+        recipe = build(self.task_name, "", {**self.options, **settings}, seed=seed, minutes=minutes)
+        examples = list(examples)
+        if valid is None:
+            examples, valid = splits.set_apart(examples, 0.1, seed=seed)
+        if not examples:
+            raise BadData("there are no training examples")
+        torch.manual_seed(seed)
+        task = recipe.task_class.prepare(examples, **recipe.model)
+        history = History()
+        for event in fit(task, examples, valid, settings=recipe.training, seed=seed, minutes=minutes):
+            if isinstance(event, Planned):
+                recipe = replace(recipe, training=replace(recipe.training, epochs=event.epochs))
+            if isinstance(event, Check):
+                history.add(event)
+        self._task, self.reading = task, dict(recipe.reading)
+        self._beside = card.beside(task, recipe, history, finished=True)
+        return self
+
+    def predict(self, inputs: Any, **batching: Any) -> Any:
+        """Fill in the blank of one input, or of each of many.
+
+        Args:
+            inputs: raw text or an example, or a list of texts, of token lists or of examples.
+            batching: `batch_rows`, `batch_elements`, as `Task.predict`.
+
+        Returns:
+            The example, or the examples, with the blank filled in and the confidence beside it.
+        """
+        if isinstance(inputs, (str, self.task.example)):
+            return self.task.predict([inputs], **batching)[0]
+        return self.task.predict(list(inputs), **batching)
+
+    def evaluate(self, data: str | Path | Sequence[Any], *, unseen: str = "refuse", **reading: Any) -> dict[str, Any]:
+        """Figures on examples with their blanks filled in.
+
+        Args:
+            data: a file, a folder (its test split is taken), or examples.
+            unseen: what a label that training never saw is: `refuse` it as a mistake in the data, or `count` it as
+                one of the model.
+            reading: columns, format, where not as in training.
+
+        Returns:
+            `task`, `examples` (how many), `metrics` (name -> figure; rates as fractions).
+        """
+        if unseen not in ("refuse", "count"):
+            raise BadOption(f"unseen is 'refuse' or 'count', not {unseen!r}")
+        examples = self.examples(data, **reading) if isinstance(data, (str, Path)) else list(data)
+        if not examples:
+            raise BadData("there are no examples to evaluate on")
+        if unseen == "refuse":
+            for example in examples:
+                self.task.encode(example)
+        scores = self.task.score(self.task.predict(examples), examples)
+        return {"task": self.task_name, "examples": len(examples), "metrics": scores}
+
+    def examples(self, data: str | Path, **given: Any) -> list[Any]:
+        """The examples of a file, or of a folder's test split, read as the training data were. None is blank."""
+        path = Path(data)
+        if path.is_dir():
+            found = splits.find(path).test
+            if found is None:
+                raise BadData("this folder has no test file; name a file", path)
+            path = found
+        return reading.read(path, self.task.example, **self.how(given, path), filled=True)
+
+    def predict_file(self, source: str | Path, target: str | Path | None = None, **given: Any) -> list[Any]:
+        """Predict for a file; write the examples with their blanks filled in where `target` names a file."""
+        how = self.how(given, source)
+        if target is not None:
+            reading.format_name(target)  # a mistake in it is found before the work
+        examples = self.task.predict(reading.read(source, self.task.example, **how))
+        if target is not None:
+            reading.write(target, examples, **{**how, "format": None})
+        return examples
+
+    def how(self, given: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+        """The keywords with which `data.reading` reads a path: as in training, but for what is given here.
+
+        The format of the training files is taken only where the path's own suffix tells none.
+        """
+        options = {**self.reading, **reading_options(self.task_name, given)}
+        if "format" not in given and (
+            str(path) == reading.STANDARD_STREAM or reading.suffix(path) in reading.suffixes()
+        ):
+            options["format"] = None
+        return reader_keywords(options)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model into a folder, whole or not at all; a model in it is replaced."""
+        beside = self._beside
+        if not beside:
+            recipe = Recipe(task=self.task_name, data="", reading=self.reading, model=self.options)
+            beside = card.beside(self.task, recipe, History())
+        bundle.save(self.task, folder, beside=beside)
+
+    @classmethod
+    def from_pretrained(cls: type[SomeModel], folder: str | Path) -> SomeModel:
+        """Load a model from a folder, or, where there is no such folder, by name from the hub."""
+        path = Path(folder)
+        if not path.is_dir() and str(folder).count("/") == 1 and not path.parent.exists():
+            from unrolled import hub
+
+            path = hub.fetch(str(folder))
+        loaded = load(path)
+        if not isinstance(loaded, cls):
+            raise BadModel(f"{folder} holds a {loaded.task_name}, not a {cls.task_name}")
+        return loaded
+
+    def push_to_hub(self, name: str, *, private: bool = False) -> str:
+        """Publish the model on the hub as `name` (`user/model`); returns its address there."""
+        from unrolled import hub
+
+        return hub.publish(self.save_pretrained, name, private=private)
+
+    save, load = save_pretrained, from_pretrained
+
+    def __repr__(self) -> str:
+        if self._task is None:
+            return f"{type(self).__name__}(not trained)"
+        weights = sum(p.numel() for p in self.task.parameters())
+        return f"{type(self).__name__}({self.task.options.get('cell', 'rnn')}, {weights:,} weights)"
+
+
+def reader_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the reading as keywords of `data.reading`: what is no keyword of the reader is a column."""
+    return {
+        "columns": {name: value for name, value in options.items() if name not in READING},
+        "features": options.get("features") or {},
+        "format": options.get("format"),
+        "label_separator": options.get("label_separator"),
+    }
+
+
+def model_class(task: str) -> type[Model]:
+    """The class of a task's models, such as `Tagger`."""
+    if task not in _MODEL_CLASSES:
+        kind = find("unrolled.tasks", task, Task, "task")
+        described = {"task_name": task, "__doc__": f"{kind.__doc__}\n\n{Model.__doc__}", "__module__": "unrolled"}
+        _MODEL_CLASSES[task] = type(kind.__name__, (Model,), described)
+    return _MODEL_CLASSES[task]
+
+
+_MODEL_CLASSES: dict[str, type[Model]] = {}
+
+
+def load(folder: str | Path) -> Model:
+    """The model that a folder holds. Raises `BadModel`."""
+    task = bundle.load(folder)
+    names = (card.METRICS, card.READING, card.README, card.TRAINING, card.PICTURE, FILE)
+    found = {name: bundle.read_beside(folder, name) for name in names}
+    beside = {name: content for name, content in found.items() if content is not None}
+    kind = model_class(bundle.read_config(folder)["task"])
+    return kind(task, reading=read_json(folder, card.READING), beside=beside)
+
+
+def read_json(folder: str | Path, name: str) -> dict[str, Any]:
+    """A JSON object that was saved beside a model; empty where there is none. Raises `BadModel` for anything else."""
+    content = bundle.read_beside(folder, name)
+    if content is None:
+        return {}
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise BadModel(f"{Path(folder) / name} is damaged: it is no JSON object")
+    return value
