@@ -4,9 +4,9 @@
 
 First the command line trains undisturbed; then again, killed and resumed, and the weights' files are compared byte for
 byte. A moment is drawn anew for each kill between the start of the process, imports and reading included, and half of
-what the undisturbed run took (or three times a kill's share of it, where that is more). A run that gets to its end before
-all kills are dealt is compared, and another is begun. The last column is the step of the checkpoint that was on the disk
-after the kill. Without `--data` sentences are made up. Exit code 1: a model differs.
+what the undisturbed run took (or three times a kill's share of it, where that is more). A run that gets to its end
+before all kills are dealt is compared, and another is begun. The last column is the step of the checkpoint that was on
+the disk after the kill. Without `--data` sentences are made up. Exit code 1: a model differs.
 """
 
 from __future__ import annotations

@@ -69,9 +69,7 @@ def _training(
     return step, batches
 
 
-def _report_training(
-    step: Callable[[np.ndarray], None], batches: list[np.ndarray], examples: Sequence[Any]
-) -> None:
+def _report_training(step: Callable[[np.ndarray], None], batches: list[np.ndarray], examples: Sequence[Any]) -> None:
     for rows in batches[:8]:  # kernels are made for each new shape once
         step(rows)
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Flair's BiLSTM-CRF, timed as `benchmarks/tagger.py` times ours. Needs `pip install flair` in an environment of its own.
+"""Flair's BiLSTM-CRF, timed as `benchmarks/tagger.py` times ours. Needs `pip install flair` in its own environment.
 
     python benchmarks/peers/flair_tagger.py --train FILE.conllu [--batches 40] [--threads 1]
 
@@ -47,22 +47,11 @@ def sentence(words: list[str], tags: list[str]) -> Sentence:
     return made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", required=True, type=Path)
-    parser.add_argument("--batches", type=int, default=40)
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    flair.device = torch.device("cpu")
-    data = [(w, t) for w, t in read(given.train) if len(w) > 0]
-    sentences = [sentence(words, tags) for words, tags in data]
+def build(data: list[tuple[list[str], list[str]]], sentences: list[Sentence]) -> SequenceTagger:
     corpus = Corpus(train=FlairDatapointDataset(sentences), sample_missing_splits=False)
     letters = Dictionary(add_unk=True)
-    for words, _ in data:
-        for word in words:
-            for letter in word:
-                letters.add_item(letter)
+    for letter in sorted({letter for words, _ in data for word in words for letter in word}):
+        letters.add_item(letter)
     with tempfile.TemporaryDirectory() as folder:
         letters.save(f"{folder}/letters")
         stack = StackedEmbeddings(
@@ -71,7 +60,7 @@ def main() -> None:
                 CharacterEmbeddings(f"{folder}/letters", char_embedding_dim=25, hidden_size_char=25),
             ]
         )
-    tagger = SequenceTagger(
+    return SequenceTagger(
         embeddings=stack,
         tag_dictionary=corpus.make_label_dictionary("upos", add_unk=False),
         tag_type="upos",
@@ -80,9 +69,9 @@ def main() -> None:
         use_crf=True,
         reproject_embeddings=False,
     )
-    ordered = sorted(sentences, key=len)
-    batches = [ordered[start : start + 32] for start in range(0, len(ordered) - 31, 32)]
-    random.Random(1).shuffle(batches)
+
+
+def report_training(tagger: SequenceTagger, batches: list[list[Sentence]]) -> None:
     engine = torch.optim.AdamW(tagger.parameters(), lr=2e-3)
 
     def step(batch: list[Sentence]) -> None:
@@ -95,28 +84,48 @@ def main() -> None:
 
     for batch in batches[:8]:
         step(batch)
-    timed = batches[8 : 8 + given.batches]
     start = time.perf_counter()
-    for batch in timed:
+    for batch in batches[8:]:
         step(batch)
     seconds = time.perf_counter() - start
-    print(f"flair {flair.__version__}, torch {torch.__version__}, {given.threads} thread(s)\n")
-    print("| what | figure |\n|---|---|")
-    print(f"| training, sentences a second | {sum(map(len, timed)) / seconds:,.0f} |")
-    print(f"| training, words a second | {sum(len(s) for b in timed for s in b) / seconds:,.0f} |")
-    some = [Sentence(words) for words, _ in data[::7][:2000]]
-    tagger.predict(some[:320], mini_batch_size=32)
+    print(f"| training, sentences a second | {sum(map(len, batches[8:])) / seconds:,.0f} |")
+    print(f"| training, words a second | {sum(len(s) for b in batches[8:] for s in b) / seconds:,.0f} |")
+
+
+def report_tagging(tagger: SequenceTagger, data: list[tuple[list[str], list[str]]]) -> None:
+    words = [words for words, _ in data[::7][:2000]]
+    tagger.predict([Sentence(w) for w in words[:320]], mini_batch_size=32)
+    some = [Sentence(w) for w in words]
     start = time.perf_counter()
-    tagger.predict(some[320:], mini_batch_size=32)
+    tagger.predict(some, mini_batch_size=32)
     seconds = time.perf_counter() - start
-    print(f"| tagging in batches of 32, words a second | {sum(len(s) for s in some[320:]) / seconds:,.0f} |")
+    print(f"| tagging in batches of 32, words a second | {sum(map(len, words)) / seconds:,.0f} |")
     took = []
-    for words, _ in [(w, t) for w, t in data[::7][:2000] if 5 <= len(w) <= 40][:300]:
-        one = Sentence(words)
+    for one in [Sentence(w) for w in words if 5 <= len(w) <= 40][:300]:
         start = time.perf_counter()
         tagger.predict([one])
         took.append(time.perf_counter() - start)
     print(f"| one sentence, median milliseconds | {1e3 * np.median(took):.2f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", required=True, type=Path)
+    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    flair.device = torch.device("cpu")
+    data = read(given.train)
+    sentences = [sentence(words, tags) for words, tags in data]
+    tagger = build(data, sentences)
+    ordered = sorted(sentences, key=len)
+    batches = [ordered[start : start + 32] for start in range(0, len(ordered) - 31, 32)]
+    random.Random(1).shuffle(batches)
+    print(f"flair {flair.__version__}, torch {torch.__version__}, {given.threads} thread(s)\n")
+    print("| what | figure |\n|---|---|")
+    report_training(tagger, batches[: given.batches + 8])
+    report_tagging(tagger, data)
 
 
 if __name__ == "__main__":

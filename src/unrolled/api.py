@@ -23,7 +23,7 @@ from unrolled import bundle, card, files
 from unrolled.cells.base import Cell
 from unrolled.data import splits
 from unrolled.data.formats.base import Format
-from unrolled.errors import BadData, BadOption, Busy, CannotWrite, UnknownName, UserMistake
+from unrolled.errors import BadData, BadOption, Busy, CannotWrite, UnknownName
 from unrolled.files import write_whole
 from unrolled.inspection import laws
 from unrolled.inspection.laws import Verdict
@@ -31,10 +31,9 @@ from unrolled.lookup import NameIn, find, names
 from unrolled.model import Model, load, model_class, read_json, reader_keywords
 from unrolled.recipe import Recipe, from_toml
 from unrolled.tasks.base import Task
-from unrolled.training.events import Check, Event, Planned
+from unrolled.training.events import Check, Event, Planned, Step
 from unrolled.training.fit import fit
 from unrolled.training.history import FILE, History
-from unrolled.training.resume import NOW
 
 CHECKPOINTS, LOCK = "checkpoints", ".lock"
 RECIPE = "recipe.toml"
@@ -49,6 +48,7 @@ class Finished:
 
     Attributes:
         folder: where the model is; None: nothing was written.
+        examples: of the training split.
         scores: its figures on the validation split.
         test: its figures on the tenth that a single data file was parted with for this; None for a folder, whose
             test split is not looked at.
@@ -57,6 +57,7 @@ class Finished:
     """
 
     folder: str | None
+    examples: int
     scores: Mapping[str, float]
     test: Mapping[str, float] | None
     seconds: float
@@ -92,8 +93,15 @@ def train(recipe: Recipe, *, resumed: bool = False, overwrite: bool = False) -> 
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
             _make(folder / CHECKPOINTS)
             write_whole(folder / CHECKPOINTS / RECIPE, recipe.to_toml().encode())
-        with _nothing_half_written(folder, resumed=resumed):
-            yield from _train(recipe, task, loaded, folder, resumed=resumed)
+        progressed = resumed
+        try:
+            for event in _train(recipe, task, loaded, folder, resumed=resumed):
+                progressed = progressed or isinstance(event, Step)
+                yield event
+        except Exception as error:
+            if not progressed or (isinstance(error, (BadData, BadOption)) and not resumed):
+                _drop(folder)
+            raise
 
 
 def _train(
@@ -130,7 +138,7 @@ def _train(
         model.save_pretrained(folder)
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     seconds = history.rows[-1]["seconds"] if history.rows else 0.0
-    yield Finished(None if folder is None else str(folder), history.best, test, seconds, model)
+    yield Finished(None if folder is None else str(folder), len(loaded.train), history.best, test, seconds, model)
 
 
 def unfinished(folder: str | Path) -> Recipe | None:
@@ -156,19 +164,11 @@ def _alone_in(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def _nothing_half_written(folder: Path, *, resumed: bool) -> Iterator[None]:
-    """Where a new run fails by a mistake that resuming cannot mend, nothing of it stays."""
-    try:
-        yield
-    except UserMistake as error:
-        # A disk that was full has room again later: what was learnt until then is kept.
-        if resumed or (isinstance(error, CannotWrite) and (folder / CHECKPOINTS / NOW).exists()):
-            raise
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-        if {path.name for path in folder.iterdir()} <= {LOCK}:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+def _drop(folder: Path) -> None:
+    """Nothing stays of a new run that failed before its first step, or by a mistake that resuming cannot mend."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    if {path.name for path in folder.iterdir()} <= {LOCK}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make(folder: Path) -> None:

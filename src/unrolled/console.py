@@ -34,7 +34,7 @@ def recipe_of(
     minutes: float | None,
     seed: int | None,
 ) -> Recipe:
-    """The recipe that `train`'s arguments mean. given: one that was read from a file; it says all but where and when."""
+    """The recipe that `train`'s arguments mean. given: one read from a file, which says the task and its options."""
     if given is not None:
         if task or options:
             raise BadOption("the recipe says the task and its options; give either it, or TASK and --set")
@@ -129,7 +129,8 @@ def print_finished(finished: Finished, recipe: Recipe, *, as_json: bool) -> None
     """Where the model is, how good it is, and what to type next."""
     if as_json:
         figures = {"validation": finished.scores} | ({} if finished.test is None else {"test": finished.test})
-        print(json.dumps({"folder": finished.folder, **figures, "seconds": finished.seconds}))
+        told = {"folder": finished.folder, "examples": finished.examples, **figures, "seconds": finished.seconds}
+        print(json.dumps(told))
         return
     say("model", str(finished.folder))
     say("", f"validation: {_figures(finished.scores)}")
@@ -239,7 +240,8 @@ def print_options(table: Mapping[str, Mapping[str, tuple[str, Any]]], *, as_json
     for section, options in table.items():
         print(f"\n{titles[section]}")
         for name, (kind, default) in options.items():
-            print(f"  {name:{widths[0]}}  {spelled(default):{widths[1]}}  {kind}")
+            shown = "–" if default is None and section == "reading" else spelled(default)
+            print(f"  {name:{widths[0]}}  {shown:{widths[1]}}  {kind}")
 
 
 def print_listing(what: str, found: Mapping[str, str], *, as_json: bool) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 
 from unrolled import bundle, card
 from unrolled.data import reading, splits
+from unrolled.data.lines import suffix
 from unrolled.errors import BadData, BadModel, BadOption
 from unrolled.lookup import find
 from unrolled.recipe import READING, Recipe, build, reading_options
@@ -77,9 +79,8 @@ class Model:
         """
         from unrolled.api import Finished, train
 
-        last = None
-        for last in train(build(cls.task_name, data, options, output=output, seed=seed, minutes=minutes)):
-            pass
+        events = train(build(cls.task_name, data, options, output=output, seed=seed, minutes=minutes))
+        (last,) = deque(events, maxlen=1)
         assert isinstance(last, Finished)
         assert isinstance(last.model, cls)
         return last.model
@@ -175,9 +176,8 @@ class Model:
         The format of the training files is taken only where the path's own suffix tells none.
         """
         options = {**self.reading, **reading_options(self.task_name, given)}
-        if "format" not in given and (
-            str(path) == reading.STANDARD_STREAM or reading.suffix(path) in reading.suffixes()
-        ):
+        tells = str(path) == reading.STANDARD_STREAM or suffix(path) in reading.suffixes()
+        if "format" not in given and tells:
             options["format"] = None
         return reader_keywords(options)
 

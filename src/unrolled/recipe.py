@@ -212,11 +212,11 @@ def _readings(text: str) -> Iterator[Any]:
         yield None
     yield text
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    pairs = [tuple(side.strip() for side in part.split(":", 1)) for part in parts]
-    if pairs and all(len(pair) == 2 for pair in pairs):
+    if parts and all(":" in part for part in parts):
+        pairs = {key.strip(): side.strip() for key, _, side in (part.partition(":") for part in parts)}
         # `proj_size:4` is a number where any value will do; a column's name stays the string that it is.
-        yield {key: _plain(side) for key, side in pairs}
-        yield dict(pairs)
+        yield {key: _plain(side) for key, side in pairs.items()}
+        yield pairs
     yield parts
     yield _plain(text)
 

@@ -137,7 +137,6 @@ def test_dropout_stands_between_the_layers_and_nowhere_else() -> None:
             return x
 
     _, packed = batch()
-    Stack([Recurrent(cell("lstm", 5, 3)), Recurrent(cell("lstm", 3, 4)), Recurrent(cell("lstm", 4, 2))], between=Watch())(
-        packed
-    )
+    layers = [Recurrent(cell("lstm", 5, 3)), Recurrent(cell("lstm", 3, 4)), Recurrent(cell("lstm", 4, 2))]
+    Stack(layers, between=Watch())(packed)
     assert seen == [3, 4]

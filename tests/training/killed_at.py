@@ -28,6 +28,7 @@ from unrolled.errors import CannotWrite
 from unrolled.recipe import Recipe, build
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "open", "half written"}
+TOLD_APART = ("model.safetensors", "config.json", "complete")
 KILLED = 9
 
 
@@ -43,12 +44,19 @@ class Watcher:
         if event not in CHANGES or not isinstance(given[0], (str, os.PathLike)):
             return
         path = os.fspath(given[0])
+        if event in ("os.remove", "os.rmdir") and given[1] >= 0:  # relative to an open folder, as `shutil.rmtree` does
+            path = os.path.join(os.readlink(f"/proc/self/fd/{given[1]}"), path)
         if not path.startswith(self.folder) or (event == "open" and not given[2] & (os.O_WRONLY | os.O_RDWR)):
             return
         if len(self.seen) == self.last:
             os._exit(KILLED)
-        # Temporary names end in random digits.
-        self.seen.append(f"{event} {re.sub('[.][0-9a-f]{16}$', '.…', path.removeprefix(self.folder))}")
+        self.seen.append(f"{event} {kind(path.removeprefix(self.folder))}")
+
+
+def kind(path: str) -> str:
+    """A path without the random digits of temporary names; of a model's many small files there is one kind."""
+    folder, _, name = re.sub("[.][0-9a-f]{16}$", ".…", path).rpartition("/")
+    return f"{folder}/{name if folder != '/.staged' or name in TOLD_APART else '…'}"
 
 
 def in_halves(file: BinaryIO, content: bytes) -> None:

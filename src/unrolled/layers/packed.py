@@ -2,7 +2,8 @@
 
 A `PackedSequence` holds its elements time-major, longest row first: time 0 of every row, then time 1 of the rows that
 are still alive, and so on. Rows are counted in *packed* order here; `caller_order` puts one value per row back into
-the order that the caller gave.
+the order that the caller gave. What `unroll.packing.layout` knows is taken from there, where it is cached: read it,
+never write into it.
 """
 
 from __future__ import annotations
@@ -11,31 +12,32 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from unrolled.unroll.packing import layout
+
 
 def starts(batch_sizes: Tensor) -> Tensor:
     """The index of the first element of each time step. batch_sizes: (time,) -> (time,)."""
-    return batch_sizes.cumsum(0) - batch_sizes
+    return layout(batch_sizes).starts
 
 
 def times(batch_sizes: Tensor) -> Tensor:
     """The time step of each element, counted from 0. (time,) -> (elements,)."""
-    return torch.arange(len(batch_sizes)).repeat_interleave(batch_sizes)
+    return layout(batch_sizes).times
 
 
 def rows(batch_sizes: Tensor) -> Tensor:
     """The row of each element. (time,) -> (elements,)."""
-    return torch.arange(int(batch_sizes.sum())) - starts(batch_sizes).repeat_interleave(batch_sizes)
+    return layout(batch_sizes).rows
 
 
 def lengths(batch_sizes: Tensor) -> Tensor:
     """How many elements each row has. (time,) -> (batch,)."""
-    # Row b is alive at the times with more than b rows; sizes only fall, so those come first.
-    return torch.searchsorted(-batch_sizes, -torch.arange(int(batch_sizes[0])), right=False)
+    return layout(batch_sizes).lengths
 
 
 def last(batch_sizes: Tensor) -> Tensor:
     """The index of each row's last element; its first is the row's own number. (time,) -> (batch,)."""
-    return starts(batch_sizes)[lengths(batch_sizes) - 1] + torch.arange(int(batch_sizes[0]))
+    return layout(batch_sizes).last
 
 
 def before(batch_sizes: Tensor) -> Tensor:

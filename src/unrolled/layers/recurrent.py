@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -146,7 +147,7 @@ class Stack(Layer):
         super().__init__()
         if not layers:
             raise BadOption("a stack needs at least one layer")
-        for below, above in zip(layers[:-1], layers[1:], strict=True):
+        for below, above in pairwise(layers):
             if below.output_size != above.input_size:
                 raise BadOption(f"a layer that reads {above.input_size} stands on one that gives {below.output_size}")
         self.layers = nn.ModuleList(layers)

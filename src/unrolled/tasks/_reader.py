@@ -23,7 +23,7 @@ from torch.nn.utils.rnn import PackedSequence
 from unrolled.cells.base import Cell
 from unrolled.cells.initialise import initialise_
 from unrolled.data.vocabulary import Vocabulary
-from unrolled.errors import UnknownName
+from unrolled.errors import BadOption, UnknownName
 from unrolled.layers.characters import CharacterCNN, CharacterLSTM
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
@@ -64,7 +64,11 @@ class ReaderOptions:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> ReaderOptions:
-        """Those among a task's options that its reader has."""
+        """Those among a task's options that its reader has. Raises `BadOption` for what no part below would refuse."""
+        if not 0 <= options["label_smoothing"] < 1:
+            raise BadOption(f"label_smoothing must be in [0, 1), not {options['label_smoothing']}")
+        if not options["word_dropout"] >= 0:
+            raise BadOption(f"word_dropout must be 0 or more, not {options['word_dropout']}")
         return cls(**{f.name: options[f.name] for f in fields(cls)})
 
 

@@ -1,4 +1,4 @@
-"""The vectors of spellings met before: a word's vector depends on its letters alone, so it need not be worked out twice.
+"""The vectors of spellings met before: they depend on a word's letters alone, and need not be worked out twice.
 
 Only for prediction. The store empties itself when the weights change, holds a bounded number of words, and may be
 shared by threads.

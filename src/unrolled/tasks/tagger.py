@@ -200,7 +200,7 @@ class Tagger(Task):
         return "f1" if self.holds_spans else "accuracy"
 
     def score(self, predicted: Sequence[TaggedTokens], gold: Sequence[TaggedTokens]) -> dict[str, float]:
-        """`accuracy` per token; `unseen_accuracy` on words not met in training; of BIO spans also `f1` and its parts."""
+        """`accuracy` per token, `unseen_accuracy` on words not met in training; of BIO spans `f1` and its parts."""
         for example in gold:
             _must_have_tags(example)
         right, guessed = [e.tags or () for e in gold], [e.tags or () for e in predicted]
