@@ -60,6 +60,7 @@ class ReaderOptions:
     zoneout: float
     initialisation: Literal["orthogonal", "uniform"]
     forget_bias: float
+    chrono: int | None
     cell_options: Mapping[str, Any] | None = None
 
     @classmethod
@@ -297,7 +298,8 @@ def _cell(size: int, o: ReaderOptions) -> Cell:
         if name not in known:
             raise UnknownName(f"option of the cell {o.cell}", name, known)
     cell: Cell = made(size, o.hidden_size, **given)
-    initialise_(cell, o.initialisation, forget_bias=o.forget_bias if _has_forget_bias(cell) else None)
+    forget_bias = o.forget_bias if o.chrono is None and _has_forget_bias(cell) else None
+    initialise_(cell, o.initialisation, forget_bias=forget_bias, chrono=o.chrono)
     if o.weight_drop:
         cell = WeightDrop(cell, o.weight_drop)
     return Zoneout(cell, o.zoneout) if o.zoneout else cell

@@ -44,7 +44,7 @@ class Classifier(Task):
         class_weights: `balanced` weighs a label's texts by the inverse of its frequency; `none`.
         cell, hidden_size, layers, directions, connections, word_size, characters, character_size, character_hidden,
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
-            cell_options: as in `Tagger`.
+            chrono, cell_options: as in `Tagger`.
     """
 
     example = LabelledText
@@ -80,6 +80,7 @@ class Classifier(Task):
         zoneout: float = 0.0,
         initialisation: Literal["orthogonal", "uniform"] = "orthogonal",
         forget_bias: float = 1.0,
+        chrono: int | None = None,
         label_smoothing: float = 0.0,
         class_weights: Literal["none", "balanced"] = "none",
         cell_options: dict[str, Any] | None = None,

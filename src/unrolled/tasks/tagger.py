@@ -57,6 +57,8 @@ class Tagger(Task):
         zoneout: probability that a unit keeps its previous value in training.
         initialisation: of the recurrent weights.
         forget_bias: the forget gate's bias at the start, where the cell has that gate.
+        chrono: elements over which something is to be remembered; the gates' biases then begin as Tallec & Ollivier
+            2018 have it, in place of `forget_bias`.
         decoder: `crf`, or `softmax` for each token by itself; for BIO tags `prepare` takes the CRF.
         label_smoothing: `softmax`: share of the target spread over all tags (Szegedy et al. 2016).
         class_weights: `softmax`: `balanced` weighs a tag's tokens by the inverse of its frequency; `none`.
@@ -92,6 +94,7 @@ class Tagger(Task):
         zoneout: float = 0.0,
         initialisation: Literal["orthogonal", "uniform"] = "orthogonal",
         forget_bias: float = 1.0,
+        chrono: int | None = None,
         decoder: Literal["crf", "softmax"] = "softmax",
         label_smoothing: float = 0.05,
         class_weights: Literal["none", "balanced"] = "none",
