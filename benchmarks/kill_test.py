@@ -3,10 +3,10 @@
     python benchmarks/kill_test.py [--kills 10] [--seed 1] [--data PATH] [--task tagger] [--set NAME=VALUE …]
 
 First the command line trains undisturbed; then again, killed and resumed, and the weights' files are compared byte for
-byte. A moment is drawn anew for each kill between the start of the process, imports and reading included, and half of
-what the undisturbed run took (or three times a kill's share of it, where that is more). A run that gets to its end
-before all kills are dealt is compared, and another is begun. The last column is the step of the checkpoint that was on
-the disk after the kill. Without `--data` sentences are made up. Exit code 1: a model differs.
+byte. One kill in five comes while the process starts and reads the data, the others in the training, at a moment drawn
+between its beginning and twice a kill's share of it. A run that gets to its end before all kills are dealt is
+compared, and another is begun. The last column is the step of the checkpoint that was on the disk after the kill.
+Without `--data` sentences are made up. Exit code 1: a model differs.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ CHECKPOINT = "checkpoints/now.safetensors"
 
 
 class Kill(NamedTuple):
-    """round: which run; seconds: since its process began; step: of the checkpoint on the disk, None: there is none."""
+    """round: which run; moment: in words; step: of the checkpoint on the disk, None: there is none."""
 
     round: int
-    seconds: float
+    moment: str
     step: int | None
 
 
@@ -71,46 +71,62 @@ def run(
     # Between two kills there must be time for a checkpoint, or the run would never get on.
     for option in ("checkpoint_seconds=0.2", *options):
         command += ["--set", option]
-    started = time.perf_counter()
-    _finish(_start(command, folder / "undisturbed"))
-    seconds, expected = time.perf_counter() - started, _digest(folder / "undisturbed")
-    drawn, dealt, found = random.Random(seed), [], []
+    undisturbed = _Process(command, folder / "undisturbed")
+    starting = undisturbed.await_training()
+    training = undisturbed.finish()
+    drawn = random.Random(seed)
+    dealt: list[Kill] = []
+    found: list[str] = []
     while len(dealt) < kills or len(found) < dealt[-1].round:
         place = folder / f"round-{len(found) + 1}"
-        process = _start(command, place, resumed=place.exists())
+        process = _Process(command, place, resumed=place.exists())
         if len(dealt) < kills:
-            after = drawn.uniform(0, max(seconds / 2, 3 * seconds / kills))
-            if _killed(process, after):
-                dealt.append(Kill(len(found) + 1, after, _step(place)))
+            early = drawn.random() < 0.2
+            after = drawn.uniform(0, starting if early else 2 * training / kills)
+            if not early:
+                process.await_training()
+            if process.killed(after):
+                moment = f"{after:.2f} s after the {'process' if early else 'training'} began"
+                dealt.append(Kill(len(found) + 1, moment, _step(place)))
                 continue
-        _finish(process)
+        process.finish()
         found.append(_digest(place))
-    return Outcome(dealt, expected, found, seconds)
+    return Outcome(dealt, _digest(folder / "undisturbed"), found, starting + training)
 
 
-def _start(command: list[str], output: Path, resumed: bool = False) -> subprocess.Popen[str]:
-    whole = [*command, "--output", str(output), *(["--resume"] if resumed else [])]
-    return subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+class _Process:
+    """The command line at work. Its standard error goes into a file beside the output's folder."""
 
+    def __init__(self, command: list[str], output: Path, resumed: bool = False) -> None:
+        whole = [*command, "--output", str(output), *(["--resume"] if resumed else [])]
+        self.said = output.with_suffix(".stderr")
+        with open(self.said, "wb") as said:
+            self.process = subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=said)
 
-def _killed(process: subprocess.Popen[str], after: float) -> bool:
-    """Kill the process after so many seconds; False where it came to its end before."""
-    try:
-        process.wait(after)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return True
-    return False
+    def await_training(self) -> float:
+        """Wait until the plan is printed, or the process has ended; returns how long that took."""
+        began = time.perf_counter()
+        while not self.said.stat().st_size and self.process.poll() is None:
+            time.sleep(0.005)
+        return time.perf_counter() - began
 
+    def killed(self, after: float) -> bool:
+        """Kill the process after so many seconds; False where it came to its end before."""
+        try:
+            self.process.wait(after)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait() < 0
+        return False
 
-def _finish(process: subprocess.Popen[str]) -> None:
-    told, said = process.communicate()
-    if process.returncode and "there is nothing to resume" not in said:
-        # (Killed after the model was complete: then it is refused, and that is well.)
-        raise SystemExit(f"exit code {process.returncode}: {said}")
-    if not process.returncode:
-        json.loads(told)
+    def finish(self) -> float:
+        """Wait for the end; returns how long that took."""
+        began = time.perf_counter()
+        code, said = self.process.wait(), self.said.read_text(encoding="utf-8")
+        # (Killed after the model was complete: then a resumed run is refused, and that is well.)
+        if code and "there is nothing to resume" not in said:
+            raise SystemExit(f"exit code {code}: {said}")
+        return time.perf_counter() - began
 
 
 def _digest(folder: Path) -> str:
@@ -137,9 +153,9 @@ def main() -> int:
         data = asked.data or make_up(Path(name) / "data")
         done = run(Path(name), asked.kills, asked.seed, data, asked.task, asked.options or SMALL)
     print(f"Command: `python benchmarks/kill_test.py {shlex.join(sys.argv[1:])}`; undisturbed: {done.seconds:.1f} s.\n")
-    print("| kill | run | seconds after its start | step of the checkpoint |\n|---|---|---|---|")
+    print("| kill | run | moment | step of the checkpoint |\n|---|---|---|---|")
     for number, kill in enumerate(done.kills, start=1):
-        print(f"| {number} | {kill.round} | {kill.seconds:.2f} | {'none' if kill.step is None else kill.step} |")
+        print(f"| {number} | {kill.round} | {kill.moment} | {'none' if kill.step is None else kill.step} |")
     print(f"\nundisturbed: model.safetensors sha256 {done.expected}")
     for number, digest in enumerate(done.found, start=1):
         verdict = "same" if digest == done.expected else "DIFFERENT"

@@ -31,16 +31,16 @@ def texts(**labelled: Any) -> list[LabelledText]:
 
 
 def examples() -> list[LabelledText]:
-    """For the laws of `test_every_task`: two hold the unknown word's own sign, and three are of one length."""
+    """For the laws of `test_every_task`: of different lengths, and three of one length."""
     given = {
         "a fine film": "pos",
         "a dull film": "neg",
         "warm": "pos",
         "what a long and really awful story , was it not ?": "neg",
-        "☃ was great": "pos",
-        "the plot was ☃ and ☃": "neg",
+        "it was great": "pos",
+        "the plot was old and tired": "neg",
     }
-    return [LabelledText(text=text.replace("☃", "<unk>"), label=label) for text, label in given.items()]
+    return [LabelledText(text=text, label=label) for text, label in given.items()]
 
 
 def several() -> list[LabelledText]:
@@ -62,6 +62,7 @@ def drawn(task: Classifier) -> Classifier:
     with torch.no_grad():
         for parameter in task.parameters():
             parameter.uniform_(-1, 1)
+        task.output.bias.zero_()
     return task
 
 
@@ -107,7 +108,8 @@ def test_many_labels_obey_the_laws_too() -> None:
     task = made(several())
     for verdict in laws.check(task, several()):
         assert verdict.holds is not False, verdict
-    assert task.score(several(), several()) == {"accuracy": 1.0, "micro_f1": 1.0, "macro_f1": 1.0}
+    assert task.metric == "micro_f1"
+    assert task.score(several(), several()) == {"exact_match": 1.0, "micro_f1": 1.0, "macro_f1": 1.0}
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -170,7 +172,7 @@ def test_a_loss_counts_its_texts() -> None:
     ("tokens", "length"), [("words", 4), ("blanks", 2), ("characters", 9)], ids=["words", "blanks", "characters"]
 )
 def test_a_text_is_cut_as_asked(tokens: str, length: int) -> None:
-    assert made(tokens=tokens).encode(LabelledText(text="don't go!")).length == length + (tokens == "words") * 0
+    assert made(tokens=tokens).encode(LabelledText(text="don't go!")).length == length
 
 
 @pytest.mark.parametrize("characters", ["lstm", "cnn", "none"])

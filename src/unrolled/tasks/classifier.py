@@ -54,7 +54,6 @@ class Classifier(Task):
         "epochs": 6.0,
         "averaging": "exponential",
     }
-    metric = "accuracy"
 
     def __init__(
         self,
@@ -112,6 +111,8 @@ class Classifier(Task):
         Raises:
             BadData: no examples, one without a label, or one whose text is empty.
         """
+        if not examples:
+            raise BadData("there are no examples to learn from")
         for example in examples:
             _must_have_label(example)
         options.setdefault("decision", "one" if isinstance(examples[0].label, str) else "many")
@@ -169,8 +170,13 @@ class Classifier(Task):
         read = self.reader(batch)
         return self.output(torch.cat([pooling(read) for pooling in self.poolings], dim=-1))
 
+    @property
+    def metric(self) -> str:  # type: ignore[override]
+        """What decides which weights are best: the `accuracy`, or, of several labels, the `micro_f1`."""
+        return "micro_f1" if self.options["decision"] == "many" else "accuracy"
+
     def score(self, predicted: Sequence[LabelledText], gold: Sequence[LabelledText]) -> dict[str, float]:
-        """One label: `accuracy`, `macro_f1`. Many: `accuracy` (all labels of a text right), `micro_f1`, `macro_f1`."""
+        """One label: `accuracy`, `macro_f1`. Many: `micro_f1`, `macro_f1`, `exact_match` (all of a text's)."""
         for example in gold:
             _must_have_label(example)
         right, guessed = [_labels_of(e) for e in gold], [_labels_of(e) for e in predicted]

@@ -125,6 +125,8 @@ class Tagger(Task):
         Raises:
             BadData: no examples, or one without tags or tokens.
         """
+        if not examples:
+            raise BadData("there are no examples to learn from")
         for example in examples:
             _must_have_tags(example)
         vocabularies = {

@@ -1,0 +1,56 @@
+"""Write the golden folder of a task in the present format version: python tests/golden/write.py TASK.
+
+A folder that is there is never written over: it stands for the models that people saved with that version.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unrolled import bundle, recipe
+from unrolled.lookup import find
+from unrolled.tasks.base import Task
+
+HERE = Path(__file__).parent
+SMALL = {"hidden_size": 4, "word_size": 4, "character_size": 3, "character_hidden": 3, "feature_size": 2, "layers": 1}
+
+
+def write(name: str) -> None:
+    folder = HERE / f"format-{bundle.FORMAT}" / name
+    if folder.exists():
+        sys.exit(f"{folder} is there, and golden")
+    spec = importlib.util.spec_from_file_location("own", HERE.parent / "tasks" / f"test_{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    own = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(own)
+    examples = own.examples()
+    known = recipe.option_table(name)["model"]
+    options: dict[str, Any] = {key: value for key, value in SMALL.items() if key in known}
+    if "characters" in known:
+        options["characters"] = "lstm"
+    torch.manual_seed(1)
+    task = find("unrolled.tasks", name, Task, "task").prepare(examples, **options)
+    # Weights that are far from the first ones, which are near zero: so that the answers depend on every part.
+    with torch.no_grad():
+        for parameter in task.parameters():
+            parameter.uniform_(-1, 1)
+    bundle.save(task, folder)
+    inputs = [getattr(e, "text", None) or list(e.tokens) for e in examples]
+    told = [_told(i, e) for i, e in zip(inputs, task.predict(inputs), strict=True)]
+    (folder / "expected.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+def _told(given: Any, predicted: Any) -> dict[str, Any]:
+    sure = getattr(predicted, "probabilities", None) or predicted.confidence
+    return {"input": given, "answer": getattr(predicted, predicted.blank), "confidence": sure}
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])
