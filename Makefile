@@ -35,6 +35,7 @@ format: $(READY)  ## put the format right, and what else ruff can
 
 docs: $(READY)  ## write the pages that are made from the code
 	@$(BIN)/python docs/equations.py
+	@$(BIN)/python docs/help.py
 
 lock: $(READY)  ## write constraints.txt anew, for those of PYTHONS that are here
 	@$(BIN)/python .ci/lock.py --torch $(TORCH) $(PYTHONS)

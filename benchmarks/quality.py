@@ -52,7 +52,7 @@ def _row(name: str, given: argparse.Namespace, output: Path) -> str:
     sets = [part for option in options for part in ("--set", option)]
     budget = ["--minutes", str(given.minutes), "--seed", str(given.seed)]
     trained = _unrolled(given, "train", task, "--data", data, "--output", str(output), *budget, *sets)
-    tested = _unrolled(given, "evaluate", str(output), "--data", data)
+    tested = _unrolled(given, "evaluate", str(output), "--data", data, "--unseen", "count")
     with open(output / "history.csv", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     seconds, epochs = float(last["seconds"]), float(last["epoch"])

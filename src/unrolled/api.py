@@ -131,7 +131,7 @@ def _train(
         yield event
     model = model_class(recipe.task)(task, reading=recipe.reading)
     test = None
-    if loaded.test and Path(recipe.data).is_file():
+    if loaded.test:
         test = model.evaluate(loaded.test, unseen="count")["metrics"]
     model._beside = card.beside(task, recipe, history, finished=True, test=test)
     if folder is not None:

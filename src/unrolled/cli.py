@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +42,6 @@ class Commands(typer.core.TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Recurrent sequence models: trained, understood and shipped, on a CPU.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -54,19 +54,43 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="An option, as often as needed; `unrolled info TASK` lists them."),
 ]
+Reading = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A column or the format of the file, where not as in training."),
+]
+Data = Annotated[str, typer.Option(metavar="PATH", help="A file, or a folder with a test file.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"unrolled {version('unrolled')}")
+        raise typer.Exit
+
+
+@app.callback()
+def unrolled(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Recurrent sequence models: trained, understood and shipped, on a CPU."""
 
 
 @app.command()
 def train(
-    task: Annotated[str | None, typer.Argument(help="What to learn: `unrolled list tasks`.")] = None,
-    data: Annotated[str | None, typer.Option(help="A folder with train, valid, test files; or one file.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The model's folder [runs/TASK-DATA].")] = None,
+    task: Annotated[str | None, typer.Argument(metavar="TASK", help="What to learn: `unrolled list tasks`.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH", help="A folder with train, valid and test files; or one file.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The model's folder [runs/TASK-DATA].")] = None,
     options: Set = None,
-    minutes: Annotated[float | None, typer.Option(help="A time budget; the epochs follow it.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of every random choice [1].")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    minutes: Annotated[float | None, typer.Option(metavar="N", help="A time budget; the epochs follow it.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of every random choice [1].")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted run stopped; --output alone will do.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model that is there.")] = False,
-    recipe: Annotated[Path | None, typer.Option(help="A recipe (TOML) instead of TASK, --data and --set.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A recipe (TOML) instead of TASK and --set.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a model on a folder or file, and save it."""
@@ -84,14 +108,14 @@ def train(
 @app.command()
 def evaluate(
     model: ModelFolder,
-    data: Annotated[str, typer.Option(help="A file, or a folder with a test file.")],
-    unseen: Annotated[str, typer.Option(help="A label that training never saw: `refuse` it, or `count` a miss.")] = (
-        "refuse"
-    ),
-    options: Set = None,
+    data: Data,
+    unseen: Annotated[
+        str, typer.Option(metavar="refuse|count", help="A label that training never saw: refuse it, or count a miss.")
+    ] = "refuse",
+    options: Reading = None,
     as_json: Json = False,
 ) -> None:
-    """Figures of a model on a file with the answers in it."""
+    """Measure a model on a file with the answers in it."""
     from unrolled import api, console
 
     console.print_evaluation(api.load(model).evaluate(data, unseen=unseen, **_pairs(options)), as_json=as_json)
@@ -100,9 +124,11 @@ def evaluate(
 @app.command()
 def predict(
     model: ModelFolder,
-    source: Annotated[str, typer.Argument(metavar="[FILE | -]", help="A file, or - for standard input.")] = "-",
-    output: Annotated[Path | None, typer.Option(help="Write here, in the format of its suffix.")] = None,
-    options: Set = None,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A file, or - for standard input.")] = "-",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here, in the format of its suffix.")
+    ] = None,
+    options: Reading = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
     """Fill in the blanks of a file: the same format out as in."""
@@ -130,7 +156,7 @@ def info(
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="cells, tasks or formats")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="cells, tasks or formats.")],
     as_json: Json = False,
 ) -> None:
     """What there is: cells, tasks or formats."""
@@ -142,9 +168,9 @@ def list_names(
 @app.command()
 def check(
     model: ModelFolder,
-    data: Annotated[str, typer.Option(help="A file, or a folder with a test file.")],
-    examples: Annotated[int, typer.Option(min=1, help="How many of its examples to look at.")] = 32,
-    options: Set = None,
+    data: Data,
+    examples: Annotated[int, typer.Option(metavar="N", min=1, help="How many of its examples to look at.")] = 32,
+    options: Reading = None,
     as_json: Json = False,
 ) -> None:
     """Check on your own model that the laws hold.
@@ -161,9 +187,9 @@ def check(
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option(help="The model's folder.")] = Path("runs/demo"),
-    minutes: Annotated[float, typer.Option(help="How long to train.")] = 2.0,
-    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 1,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="The model's folder.")] = Path("runs/demo"),
+    minutes: Annotated[float, typer.Option(metavar="N", help="How long to train.")] = 2.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of every random choice.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Train on real film reviews, in two minutes."""

@@ -211,6 +211,8 @@ def _readings(text: str) -> Iterator[Any]:
     if text.lower() == "none":
         yield None
     yield text
+    if text[:1] in ("{", "["):
+        yield _plain(text)
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if parts and all(":" in part for part in parts):
         pairs = {key.strip(): side.strip() for key, _, side in (part.partition(":") for part in parts)}

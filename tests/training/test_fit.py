@@ -151,6 +151,13 @@ def test_checks_come_once_an_epoch_or_so_often_in_all(
     assert [check.step for check in of(Check, events)] == steps_checked
 
 
+def test_rounding_puts_no_check_a_step_late(scripted: Made) -> None:
+    # (1 / 49) * 49 is a hair less than 1 in floating point.
+    task, numbers = scripted([0.0] * 49)
+    events = list(fit(task, numbers, numbers, settings=Settings(epochs=49, checks=1)))
+    assert [check.step for check in of(Check, events)] == list(range(1, 50))
+
+
 def test_the_best_weights_are_those_of_the_best_check_and_the_earliest_of_equals(scripted: Made) -> None:
     task, numbers = scripted([0.3, 0.7, 0.5, 0.7, 0.1])
     events = list(fit(task, numbers, numbers, settings=Settings(epochs=5, checks=5)))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unrolled.data.examples import LabelledText, Origin, TaggedTokens
 from unrolled.errors import NotFinite
+from unrolled.tasks.base import Loss
 from unrolled.training import resume
 from unrolled.training.events import Saved, Step
 from unrolled.training.fit import fit
@@ -125,3 +126,21 @@ def test_the_last_checkpoint_is_left_and_holds_finite_weights(
     assert kept.counters["step"] == 4
     assert same(kept.tensors["weights"], at_save[-1])
     assert all(torch.isfinite(value).all() for value in kept.tensors["weights"].values())
+
+
+def test_an_infinite_loss_stops_the_step_even_where_its_gradient_is_finite(
+    scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, numbers = scripted([0.0] * 9)
+    real = task.loss
+
+    def plus_infinity(batch: Tensor) -> Loss:
+        loss = real(batch)
+        return Loss(loss.total + (math.inf if 3.0 in batch else 0.0), loss.count)
+
+    monkeypatch.setattr(task, "loss", plus_infinity)
+    with pytest.raises(
+        NotFinite, match=r"^the loss is not finite at step 1; .*; 1 of the batch's 4 examples do it alone"
+    ):
+        list(fit(task, numbers, numbers, settings=Settings(epochs=1)))
+    assert task.w.item() == 0.0

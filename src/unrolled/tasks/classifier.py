@@ -134,7 +134,7 @@ class Classifier(Task):
             try:
                 places = torch.from_numpy(self.labels.encode(_labels_of(example)))
             except UnknownName as error:
-                raise example.problem(f"{error} (labels of the training data)") from None
+                raise example.problem(f"{error} (training never saw it; --unseen count takes it for a miss)") from None
             target = torch.zeros(len(self.labels)).index_fill_(0, places, 1.0)
         return self.reader.encode(tokens, {}, target)
 

@@ -151,7 +151,7 @@ class Tagger(Task):
             try:
                 target = self.tags.encode(example.tags)
             except UnknownName as error:
-                raise example.problem(f"{error} (tags of the training data)") from None
+                raise example.problem(f"{error} (training never saw it; --unseen count takes it for a miss)") from None
         return self.reader.encode(example.tokens, example.features, target)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
