@@ -25,7 +25,7 @@ from unrolled.recipe import build
 from unrolled.tasks.base import Task
 from unrolled.training import clip, optimizer
 
-KERNELS = ("mkldnn_rnn_layer", "aten::lstm", "aten::mm", "aten::addmm", "aten::lstm_cell")
+KERNELS = ("aten::mkldnn_rnn_layer", "aten::lstm", "aten::mm", "aten::addmm", "aten::lstm_cell")
 
 
 def main() -> None:

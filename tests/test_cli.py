@@ -1,4 +1,4 @@
-"""The command line from end to end: what goes in, what comes out, and where. (What users do wrong: `test_bad_input`.)"""
+"""The command line from end to end: what goes in, what comes out. What users do wrong is in `test_bad_input`."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_folder_with_splits_gets_the_hint_to_evaluate(run: Run, tmp_path: Path
     for name in ("train", "dev", "test"):
         (tmp_path / f"{name}.tsv").write_text(FILES["texts.tsv"][1])
     out = well(run("train", "classifier", "--data", tmp_path, "--output", tmp_path / "a model", *TINY))
-    last = [line.split(None, 1)[-1] for line in out.splitlines() if "unrolled " in line]
+    last = [line[line.index("unrolled ") :] for line in out.splitlines() if "unrolled " in line]
     assert last == [
         f"unrolled evaluate '{tmp_path}/a model' --data {tmp_path}",
         f"unrolled predict '{tmp_path}/a model' FILE",
@@ -156,13 +156,14 @@ def test_a_model_goes_to_runs_under_the_name_of_its_data(
     monkeypatch.chdir(tmp_path / "here")
     told = json.loads(well(run("train", "classifier", "--data", ".", "--json", *TINY)))
     assert told["folder"] == "runs/classifier-here"
-    assert set(told) == {"folder", "validation", "seconds"}
+    assert set(told) >= {"folder", "validation", "seconds"}
+    assert "test" not in told
 
 
 def test_a_finished_recipe_is_trained_again(run: Run, trained: dict[str, Path], tmp_path: Path) -> None:
     recipe = trained["classifier"] / "training.toml"
     told = json.loads(well(run("train", "--recipe", recipe, "--output", tmp_path / "again", "--json")))
-    assert set(told) == {"folder", "validation", "test", "seconds"}
+    assert set(told) >= {"folder", "validation", "test", "seconds"}
     weights = (trained["classifier"] / "model.safetensors").read_bytes()
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == weights
     code, _, said = run("train", "tagger", "--recipe", recipe)

@@ -41,14 +41,14 @@ Planner = Callable[..., tuple[float, float]]
 
 @pytest.fixture
 def plan(sentences: Callable[..., list[TaggedTokens]], tagger: Callable[..., Any]) -> Planner:
-    """plan(seconds): of 40 examples in 10 batches, 20 to check on; 5 seconds an epoch, 0.2 a check."""
+    """plan(seconds): of 40 examples in 10 batches, 20 or so to check on; 5 seconds an epoch, 0.2 a check of 20."""
 
-    def planned(seconds: float, **settings: Any) -> tuple[float, float]:
+    def planned(seconds: float, valid: int = 20, **settings: Any) -> tuple[float, float]:
         examples = sentences(40)
         task = tagger(examples)
         encoded = [task.encode(e) for e in examples]
         batches = np.split(np.arange(40), 10)
-        return budget.epochs_for(task, encoded, batches, examples[:20], Settings(**settings), seconds)
+        return budget.epochs_for(task, encoded, batches, sentences(valid, 1), Settings(**settings), seconds)
 
     return planned
 
@@ -60,6 +60,14 @@ def test_a_long_budget_pays_for_epochs_with_a_check_after_each(plan: Planner) ->
     assert epochs == pytest.approx((200 * 0.93 - measuring) / 5.2)
     assert seconds == pytest.approx(epochs * 5.2)
     assert seconds + measuring == pytest.approx(200 * 0.93)
+
+
+@pytest.mark.usefixtures("clock")
+def test_of_many_examples_to_check_on_some_are_measured(plan: Planner) -> None:
+    measuring = 12 * STEP + (8 + 300) * CHECKED  # every other one
+    epochs, seconds = plan(500.0, valid=600, epochs=1000)
+    assert epochs == pytest.approx((500 * 0.93 - measuring) / (5 + 600 * CHECKED))
+    assert seconds == pytest.approx(epochs * 11)
 
 
 @pytest.mark.usefixtures("clock")

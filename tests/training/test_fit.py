@@ -319,7 +319,7 @@ def test_checkpoints_are_written_at_the_start_after_checks_and_when_time_has_pas
     task, numbers = scripted([0.1, 0.2])
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    settings = Settings(epochs=2, checks=2, batch_rows=1, checkpoint_seconds=15)
+    settings = Settings(epochs=2, checks=2, batch_rows=1, checkpoint_seconds=25)
     saved = []
     for event in fit(task, numbers, numbers, settings=settings, checkpoints=tmp_path):
         if isinstance(event, Step):
@@ -329,8 +329,8 @@ def test_checkpoints_are_written_at_the_start_after_checks_and_when_time_has_pas
             kept = resume.read(Path(event.path))
             assert kept is not None
             assert kept.counters["step"] == event.step
-    # Checks after steps 4 and 8; in between whenever two steps, 20 seconds, have passed.
-    assert saved == [0, 2, 4, 6, 8]
+    # Checks after steps 4 and 8; besides, whenever three steps, 30 seconds, have passed.
+    assert saved == [0, 3, 4, 7, 8]
 
 
 def test_a_full_disk_stops_the_training_and_leaves_the_last_checkpoint(

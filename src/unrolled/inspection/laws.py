@@ -67,10 +67,11 @@ def streaming_equals_the_whole(task: Task, examples: Sequence[Any]) -> Verdict:
     if stream is None:
         return Verdict(law, None, "this task does not stream")
     try:
-        apart = max(float((whole - stepped).abs().max()) for whole, stepped in stream(examples))
+        distances = [float((whole - stepped).abs().max()) for whole, stepped in stream(examples)]
     except BadOption as error:
         return Verdict(law, None, f"does not apply: {error}")
-    return Verdict(law, apart < TOLERANCE, f"largest difference {apart:.1e}")
+    close = all(distance < TOLERANCE for distance in distances)
+    return Verdict(law, close, f"largest difference {max(distances):.1e}")
 
 
 def one_batch_can_be_overfitted(task: Task, examples: Sequence[Any]) -> Verdict:
@@ -121,16 +122,20 @@ def saved_equals_loaded(task: Task, again: Task, examples: Sequence[Any]) -> Ver
 def _compare(law: str, first: Sequence[Any], second: Sequence[Any]) -> Verdict:
     """Whether two lists of predictions agree: the confidences up to rounding, the answers but for ties."""
     pairs = [pair for a, b in zip(first, second, strict=True) for pair in zip(_elements(a), _elements(b), strict=True)]
-    apart = max(abs(a.confidence - b.confidence) for a, b in pairs)
-    differ = [max(a.confidence, b.confidence) for a, b in pairs if a.answer != b.answer]
+    distances = [abs(a.confidence - b.confidence) for a, b in pairs]
+    close = all(distance < TOLERANCE for distance in distances)  # unlike the largest, this sees what is not a number
+    answers = [(a, b) for a, b in pairs if a.answer is not None]
+    differ = [max(a.confidence, b.confidence) for a, b in answers if a.answer != b.answer]
     # Rounding may choose the other of two answers that are as good, and then neither is likelier than one half. That
     # is rare: many such ties are none.
-    ties = all(confidence < 0.5 + TOLERANCE for confidence in differ) and len(differ) <= max(1, len(pairs) // 100)
-    found = f"{len(differ)} of {len(pairs)} answers differ" if differ else f"all {len(pairs)} answers are the same"
-    return Verdict(law, apart < TOLERANCE and ties, f"{found}; confidences differ by {apart:.1e} at most")
+    ties = all(confidence < 0.5 + TOLERANCE for confidence in differ) and len(differ) <= max(1, len(answers) // 100)
+    found = f"{len(differ)} of {len(answers)} answers differ" if differ else f"all {len(answers)} answers are the same"
+    return Verdict(law, close and ties, f"{found}; confidences differ by {max(distances):.1e} at most")
 
 
 class _Element(NamedTuple):
+    """An answer and its confidence. answer: None for the confidence of one that was not given."""
+
     answer: Any
     confidence: float
 
@@ -139,6 +144,8 @@ def _elements(example: Any) -> list[_Element]:
     """What a prediction filled in, decision by decision."""
     probabilities = getattr(example, "probabilities", None)
     if probabilities is not None:
-        chosen = (example.label,) if isinstance(example.label, str) else example.label
-        return [_Element(label in chosen, p) for label, p in probabilities.items()]
+        if isinstance(example.label, str):
+            rest = [_Element(None, p) for p in probabilities.values()]
+            return [_Element(example.label, probabilities[example.label]), *rest]
+        return [_Element(label in example.label, p) for label, p in probabilities.items()]
     return [_Element(answer, p) for answer, p in zip(getattr(example, example.blank), example.confidence, strict=True)]
