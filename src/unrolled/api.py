@@ -31,6 +31,7 @@ from unrolled.lookup import NameIn, find, names
 from unrolled.model import Model, load, model_class, read_json, reader_keywords
 from unrolled.recipe import Recipe, from_toml
 from unrolled.tasks.base import Task
+from unrolled.training import resume
 from unrolled.training.events import Check, Event, Planned, Step
 from unrolled.training.fit import fit
 from unrolled.training.history import FILE, History
@@ -90,7 +91,7 @@ def train(recipe: Recipe, *, resumed: bool = False, overwrite: bool = False) -> 
         _must_be_free(folder, recipe, resumed=resumed, overwrite=overwrite)
         files.finish(folder)
         if not resumed:
-            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+            resume.remove(folder / CHECKPOINTS)
             _make(folder / CHECKPOINTS)
             write_whole(folder / CHECKPOINTS / RECIPE, recipe.to_toml().encode())
         progressed = resumed
@@ -136,7 +137,7 @@ def _train(
     model._beside = card.beside(task, recipe, history, finished=True, test=test)
     if folder is not None:
         model.save_pretrained(folder)
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        resume.remove(folder / CHECKPOINTS)
     seconds = history.rows[-1]["seconds"] if history.rows else 0.0
     yield Finished(None if folder is None else str(folder), len(loaded.train), history.best, test, seconds, model)
 
