@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled import recipe
@@ -137,6 +137,7 @@ def options_of(task: str) -> Any:
     return st.fixed_dictionaries({}, optional={name: how for name, how in some.items() if name in known})
 
 
+@settings(deadline=None)
 @given(
     task=st.sampled_from(TASKS),
     data=st.data(),

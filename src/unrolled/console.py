@@ -265,7 +265,7 @@ def print_verdicts(verdicts: Iterator[Verdict], *, as_json: bool) -> bool:
 def demo(events: Iterator[Event | Finished | Shown], *, as_json: bool) -> None:
     """The demo, from its plan to what to type next."""
     if not as_json:
-        err.print("Sentences of film reviews: which are positive? A tenth is held out until the end.")
+        err.print("Film reviews, sentence by sentence: which are positive? A tenth is held out.", soft_wrap=True)
     show_training(events, recipes.build("classifier", ""))
     shown = next(event for event in events if isinstance(event, Shown))
     if as_json:
