@@ -66,5 +66,6 @@ def test_a_kill_at_any_operation_on_the_disk_changes_nothing(kill_test: ModuleTy
         "os.rename /.staged/config.json",
         "os.rename /.staged/model.safetensors",
         "os.remove /.staged/complete",
-        "os.remove /checkpoints/now.safetensors",
+        "os.rename /checkpoints",
+        "os.remove /.checkpoints.going/now.safetensors",
     } <= operations
