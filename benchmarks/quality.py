@@ -19,10 +19,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+CHUNKING = ("features=pos:2", "hidden_size=200", "characters=cnn", "embedding_dropout=0.5")
 TREC = ("characters=lstm", "dropout=0.5", "embedding_dropout=0.5", "label_smoothing=0.1", "batch_rows=16", "epochs=10")
 RUNS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ud_en_ewt": ("tagger", "accuracy", ()),
-    "conll2000_chunking": ("tagger", "f1", ("features=pos:2",)),
+    "conll2000_chunking": ("tagger", "f1", CHUNKING),
     "sst2": ("classifier", "accuracy", ("learning_rate=0.01", "epochs=4", "batch_rows=16")),
     "trec_questions": ("classifier", "accuracy", TREC),
     "imdb": ("classifier", "accuracy", ("batch_elements=16384",)),
