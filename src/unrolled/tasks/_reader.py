@@ -27,6 +27,7 @@ from unrolled.errors import BadOption, UnknownName
 from unrolled.layers.characters import CharacterCNN, CharacterLSTM
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
+from unrolled.layers.packed import caller_order, lengths
 from unrolled.layers.recurrent import Bidirectional, Layer, Recurrent, Residual, Stack
 from unrolled.layers.vectors import load_vectors
 from unrolled.layers.weight_drop import WeightDrop
@@ -251,9 +252,7 @@ def balanced(labels: Vocabulary) -> Tensor:
 
 def lengths_of(packed: PackedSequence) -> np.ndarray:
     """Each row's length, in the caller's order."""
-    sizes = packed.batch_sizes.numpy()
-    lengths = (sizes[None, :] > np.arange(sizes[0])[:, None]).sum(1)
-    return lengths if packed.unsorted_indices is None else lengths[packed.unsorted_indices.numpy()]
+    return caller_order(lengths(packed.batch_sizes), packed).numpy()
 
 
 def _lengths(spellings: Sequence[np.ndarray]) -> Tensor:
