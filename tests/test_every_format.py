@@ -277,5 +277,5 @@ def test_an_example_type_that_it_cannot_hold_is_refused(name):
     class Other(Example):
         pass
 
-    with pytest.raises(BadOption, match=r"cannot hold Other, only"):
+    with pytest.raises(BadOption, match=rf"the format {name} holds .*, not other examples"):
         FORMATS[name](Other)

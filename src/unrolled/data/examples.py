@@ -29,11 +29,13 @@ class Example:
 
     Attributes:
         blank: the name of the field that a prediction fills in.
+        called: what people call such examples.
         origin: file and line, where it was read from a file.
         rest: what the format read besides (other columns, comments, tree), kept so that writing loses nothing.
     """
 
     blank: ClassVar[str]
+    called: ClassVar[str] = "other examples"
 
     origin: Origin | None = field(default=None, compare=False, repr=False)
     rest: Any = field(default=None, compare=False, repr=False)
@@ -59,6 +61,7 @@ class LabelledText(Example):
     """
 
     blank: ClassVar[str] = "label"
+    called: ClassVar[str] = "texts with labels"
 
     text: str
     label: str | tuple[str, ...] | None = None
@@ -81,6 +84,7 @@ class TaggedTokens(Example):
     """
 
     blank: ClassVar[str] = "tags"
+    called: ClassVar[str] = "tokens with tags"
 
     tokens: tuple[str, ...]
     tags: tuple[str, ...] | None = None

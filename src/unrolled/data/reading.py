@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar, cast
 from unrolled.data.examples import Example
 from unrolled.data.formats.base import Format
 from unrolled.data.lines import suffix
-from unrolled.errors import BadData, UnknownName
+from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.lookup import find, names
 
 SomeExample = TypeVar("SomeExample", bound=Example)
@@ -71,7 +71,10 @@ def stream(
         columns, features, label_separator, filled: see `Format`.
     """
     kind = format_of(path, format)
-    reader = kind(example_type, columns, features, label_separator=label_separator, filled=filled)
+    try:
+        reader = kind(example_type, columns, features, label_separator=label_separator, filled=filled)
+    except BadOption as error:
+        raise BadOption(f"{path}: {error}") from None
     return cast("Iterator[SomeExample]", reader.read(path))
 
 

@@ -30,6 +30,10 @@ from unrolled.data.vocabulary import Vocabulary
 SomeTask = TypeVar("SomeTask", bound="Task")
 
 
+NEVER_SEEN = "training never saw it; `--unseen count`, in Python unseen='count', takes it for a miss"
+"""What is said of a label that is in the data and not in the model."""
+
+
 @dataclass(frozen=True)
 class Loss:
     """total: the sum over the batch's rows, a scalar with a graph; count: how many decisions it sums over."""

@@ -20,7 +20,7 @@ from unrolled.errors import BadData, UnknownName
 from unrolled.layers.pooling import AdditiveAttention, LastState, Max, Mean
 from unrolled.metrics.classification import classification_scores, multilabel_scores
 from unrolled.tasks._reader import Batch, CellName, Encoded, Reader, ReaderOptions, balanced, start_with_vectors
-from unrolled.tasks.base import Loss, Task
+from unrolled.tasks.base import NEVER_SEEN, Loss, Task
 
 POOLINGS: dict[str, tuple[type[nn.Module], ...]] = {
     "last": (LastState,),
@@ -134,7 +134,7 @@ class Classifier(Task):
             try:
                 places = torch.from_numpy(self.labels.encode(_labels_of(example)))
             except UnknownName as error:
-                raise example.problem(f"{error} (training never saw it; --unseen count takes it for a miss)") from None
+                raise example.problem(f"{error} ({NEVER_SEEN})") from None
             target = torch.zeros(len(self.labels)).index_fill_(0, places, 1.0)
         return self.reader.encode(tokens, {}, target)
 

@@ -33,7 +33,7 @@ from unrolled.tasks._reader import (
     lengths_of,
     start_with_vectors,
 )
-from unrolled.tasks.base import Loss, Task
+from unrolled.tasks.base import NEVER_SEEN, Loss, Task
 
 
 class Tagger(Task):
@@ -151,7 +151,7 @@ class Tagger(Task):
             try:
                 target = self.tags.encode(example.tags)
             except UnknownName as error:
-                raise example.problem(f"{error} (training never saw it; --unseen count takes it for a miss)") from None
+                raise example.problem(f"{error} ({NEVER_SEEN})") from None
         return self.reader.encode(example.tokens, example.features, target)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:

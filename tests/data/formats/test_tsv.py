@@ -140,7 +140,7 @@ def test_wrong_options_are_refused():
         TSV(LabelledText, {"txt": "a"})
     with pytest.raises(BadOption, match=r"the column 'label' is asked for twice"):
         TSV(LabelledText, {"text": "label"})
-    with pytest.raises(BadOption, match=r"features are columns beside tokens; LabelledText has none"):
+    with pytest.raises(BadOption, match=r"features are columns beside tokens; texts with labels have none"):
         TSV(LabelledText, {}, {"pos": "pos"})
     with pytest.raises(BadOption, match=r"label_separator must not be empty"):
         TSV(LabelledText, label_separator="")

@@ -64,19 +64,20 @@ class Format(ABC):
         self._check()
 
     def _check(self) -> None:
-        mine, theirs = type(self).__name__, self.example_type.__name__
+        mine = type(self).__module__.rpartition(".")[2]
         if self.example_type not in self.holds:
-            raise BadOption(f"{mine} cannot hold {theirs}, only {', '.join(held.__name__ for held in self.holds)}")
+            held = " or ".join(kind.called for kind in self.holds)
+            raise BadOption(f"the format {mine} holds {held}, not {self.example_type.called}")
         for field in self.columns:
             if field not in _FIELDS[self.example_type]:
                 raise UnknownName("field", field, _FIELDS[self.example_type])
         if self.features and self.example_type is not TaggedTokens:
-            raise BadOption(f"features are columns beside tokens; {theirs} has none")
+            raise BadOption(f"features are columns beside tokens; {self.example_type.called} have none")
         if self.label_separator == "":
             raise BadOption("label_separator must not be empty")
         if self.filled and not self.annotated:
             raise BadOption(
-                f"{mine} holds no {self.example_type.blank}; use another format for training and evaluation"
+                f"the format {mine} holds no {self.example_type.blank}; use another format for training and evaluation"
             )
 
     @abstractmethod
