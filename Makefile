@@ -8,6 +8,7 @@ PYTHONS ?= python3.10 python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+KERNELS := src/unrolled/kernels
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format docs lock clean
@@ -17,10 +18,10 @@ help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile
 	@echo "Tests run in $(WORKERS) processes; WORKERS=4 takes four."
 
-demo: $(READY)  ## train on real film reviews, evaluate, predict: about two minutes after the set-up
+demo: $(READY) $(KERNELS)/_kernels.so  ## train on real film reviews, evaluate, predict: about two minutes after the set-up
 	@$(BIN)/unrolled demo
 
-test: $(READY)  ## run all tests, the doctests among them
+test: $(READY) $(KERNELS)/_kernels.so  ## run all tests, the doctests among them
 	@echo "testing in $(WORKERS) processes, one thread each"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS)
 
@@ -53,3 +54,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,hub,dev]'
 	@touch $@
 	@echo "$(VENV) is ready"
+
+$(KERNELS)/_kernels.so: $(READY) $(wildcard $(KERNELS)/csrc/*) $(KERNELS)/build.py
+	@echo "compiling the kernels"
+	@$(BIN)/python -m unrolled.kernels.build || echo "going on without them: torch's kernels run"

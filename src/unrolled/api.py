@@ -27,6 +27,7 @@ from unrolled.errors import BadData, BadOption, Busy, CannotWrite, UnknownName
 from unrolled.files import write_whole
 from unrolled.inspection import laws
 from unrolled.inspection.laws import Verdict
+from unrolled.kernels import library
 from unrolled.lookup import NameIn, find, names
 from unrolled.model import Model, load, model_class, read_json, reader_keywords
 from unrolled.recipe import Recipe, from_toml
@@ -257,6 +258,7 @@ def info(folder: str | Path) -> dict[str, Any]:
         "vocabularies": {name: len(v) for name, v in bundle.load(folder).vocabularies.items()},
         "options": config["options"],
         "metrics": read_json(folder, card.METRICS),
+        "kernels": library.why(),
     }
 
 

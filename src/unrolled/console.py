@@ -199,6 +199,7 @@ def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:
     metrics = found["metrics"]
     head = {"folder": found["folder"], "task": found["task"], "format version": found["format"]}
     head |= {"weights": f"{found['parameters']:,}", "trained": "to the end" if metrics.get("finished") else "–"}
+    head["kernels"] = found["kernels"]
     print(_columns(head, ""))
     sections = {
         "validation": {name: f"{value:.4f}" for name, value in metrics.get("validation", {}).items()},

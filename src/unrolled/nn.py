@@ -4,9 +4,10 @@
 
 Each class is a subclass of torch's of the same name: constructor, parameters, `state_dict`, copying, pickling, moving
 between devices and types are torch's own code. Only the way of computing differs, and only where it pays (see
-`unrolled.unroll.native`): a `PackedSequence` on a CPU, and a single time step of an LSTM. Everything else, among it
-every input that torch refuses, goes to torch's own `forward`, so that the errors are torch's own too. From the same
-seed, dropout between layers drops what torch's drops.
+`unrolled.unroll.fused` and `.native`): on a CPU, a `PackedSequence`; padded batches of a GRU or a simple network, and of
+an LSTM a few rows in inference or a single step. Everything else, among it every input that torch refuses, goes to
+torch's own `forward`, so that the errors are torch's own too. From the same seed, dropout between layers drops what
+torch's drops.
 
 `torch.compile` leaves these modules out of its graph, as it does with torch's. Two things look for torch's exact class
 and do not know these: `torch.jit.script`, which fails, and `torch.ao.quantization.quantize_dynamic`, which passes over
@@ -21,10 +22,15 @@ import torch
 from torch import _VF, Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from unrolled.unroll import native
-from unrolled.unroll.packing import eager, reverse
+from unrolled.kernels.recurrence import Weights
+from unrolled.unroll import fused, native
+from unrolled.unroll.packing import eager
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+
+
+FEW_ROWS = 8
+"""Up to so many rows of one length our LSTM is quicker than oneDNN's in inference."""
 
 
 class _Twin(torch.nn.RNNBase):
@@ -35,36 +41,59 @@ class _Twin(torch.nn.RNNBase):
 
     def _ours(self, input: Any, hx: Any) -> tuple[Any, Any] | None:
         """The result, or None where torch's own forward is to be taken."""
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return None
         if isinstance(input, PackedSequence):
-            fused = self.mode == "LSTM" and native.is_fused(self._weights()[0], input.data)
-            if (fused or native.is_quadratic(input)) and self._suits(input, hx):
+            pays = self._runs_fused(input.data) or (
+                self.mode == "LSTM" and native.is_fused(self._weights()[0], input.data)
+            )
+            if (pays or native.is_quadratic(input)) and self._suits(input, hx):
                 return self._unroll(input, hx)
-        elif self._is_one_step(input):
-            time = 1 if self.batch_first else 0
-            step = PackedSequence(input.squeeze(time), torch.tensor([input.shape[1 - time]]))
-            if self._suits(step, hx):
-                outputs, hidden = self._unroll(step, hx)
-                return outputs.data.unsqueeze(time), hidden
+        elif isinstance(input, Tensor) and input.dim() in (2, 3) and input.numel() and self._pays_padded(input):
+            return self._padded(input, hx)
         return None
 
-    def _is_one_step(self, input: Any) -> bool:
-        """Whether this is one step of an LSTM whose weights are large beside its batch.
+    def _padded(self, input: Tensor, hx: Any) -> tuple[Any, Any] | None:
+        """A padded batch is a packed one without padding: all rows are of one length."""
+        batched = input.dim() == 3
+        if not batched:
+            input = input.unsqueeze(1)
+            hx = tuple(h.unsqueeze(1) for h in hx) if isinstance(hx, tuple) else hx if hx is None else hx.unsqueeze(1)
+        elif self.batch_first:
+            input = input.transpose(0, 1)
+        time, batch = input.shape[:2]
+        x = PackedSequence(input.flatten(0, 1), torch.full((time,), batch))
+        if not self._suits(x, hx):
+            return None
+        outputs, hidden = self._unroll(x, hx)
+        data = outputs.data.unflatten(0, (time, batch))
+        if batched:
+            return data.transpose(0, 1) if self.batch_first else data, hidden
+        return data.squeeze(1), tuple(h.squeeze(1) for h in hidden) if isinstance(hidden, tuple) else hidden.squeeze(1)
 
-        OneDNN would re-arrange the weights at each call; the rule is where going round it was never slower.
+    def _runs_fused(self, x: Tensor) -> bool:
+        """Whether our kernels run all layers, of which the first reads x."""
+        return not self.proj_size and all(fused.runs(self.mode.lower(), x, Weights(*w)) for w in self._weights())
+
+    def _pays_padded(self, input: Tensor) -> bool:
+        """Whether a padded batch is better not given to torch.
+
+        Its LSTM of several steps is one fused kernel, which ours does not beat but for few rows in inference. For one
+        step oneDNN would re-arrange the weights; the rule for training is where going round it was never slower.
         """
-        if self.mode != "LSTM" or not isinstance(input, Tensor) or input.dim() != 3:
-            return False
-        batch, time = input.shape[:2] if self.batch_first else (input.shape[1], input.shape[0])
+        batch, time = (1, len(input)) if input.dim() == 2 else (input.shape[1], input.shape[0])
+        if self.batch_first and input.dim() == 3:
+            batch, time = time, batch
+        if self.mode != "LSTM" or (batch <= FEW_ROWS and not torch.is_grad_enabled()):
+            return self._runs_fused(input)
         pays = self.hidden_size >= 256 and 0 < 8 * batch <= self.hidden_size
-        return time == 1 and pays and native.is_fused(self._weights()[0], input)
+        return input.dim() == 3 and time == 1 and pays and native.is_fused(self._weights()[0], input)
 
     def _suits(self, x: PackedSequence, hx: Any) -> bool:
         """Whether this is what torch would take, on a CPU. What is wrong with any other, torch says best."""
         self._update_flat_weights()
         data, sizes, weights = x.data, x.batch_sizes, self._flat_weights
-        if torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"):
+        if torch.is_autocast_enabled("cpu"):
             return False
         if not all(isinstance(w, Tensor) and (w.device.type, w.dtype) == ("cpu", data.dtype) for w in weights):
             return False
@@ -98,7 +127,7 @@ class _Twin(torch.nn.RNNBase):
             hx = self.permute_hidden(hx, x.sorted_indices)
             state = tuple(hx) if self.mode == "LSTM" else (hx,)
         equal = int(x.batch_sizes[0]) == int(x.batch_sizes[-1])
-        if equal and len(x.batch_sizes) > 1 and not self.proj_size:
+        if equal and len(x.batch_sizes) > 1 and not self.proj_size and not self._runs_fused(x.data):
             data, final = self._whole_stack(x, state)
         else:
             data, final = self._layer_by_layer(x, state)
@@ -127,14 +156,14 @@ class _Twin(torch.nn.RNNBase):
         for layer in range(self.num_layers):
             if layer and self.dropout and self.training:
                 x = x._replace(data=torch.dropout(x.data, self.dropout, True))
-            outputs = []
-            for direction in range(directions):
-                k = layer * directions + direction
-                source = reverse(x) if direction else x
-                data, after = native.run(self.mode.lower(), weights[k], source, before[k])
-                outputs.append(reverse(x._replace(data=data)).data if direction else data)
-                final.append(after)
-            x = x._replace(data=torch.cat(outputs, dim=1) if direction else data)
+            here = slice(layer * directions, (layer + 1) * directions)
+            kind, each = self.mode.lower(), weights[here]
+            if not self.proj_size and all(fused.runs(kind, x.data, Weights(*w)) for w in each):
+                data, after = fused.run(kind, [Weights(*w) for w in each], x, before[here])
+            else:
+                data, after = native.run_layer(kind, each, x, before[here])
+            final += after
+            x = x._replace(data=data)
         return x.data, tuple(map(torch.stack, zip(*final, strict=True)))
 
 

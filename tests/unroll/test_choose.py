@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +15,10 @@ from unrolled import state as states
 from unrolled.cells.base import Cell
 from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
-from unrolled.unroll import choose, native, scan
+from unrolled.kernels import library
+from unrolled.unroll import choose, fused, native, scan
+
+kernels = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
 
 
 class Echo(Cell):
@@ -48,23 +54,27 @@ class Halved(Echo):
         return cell
 
 
+def _watched(seen: list[str], name: str, plain: Callable, *args: object) -> object:
+    found = plain(*args)
+    if found is not None:  # our kernels say so where they do not run what they are given
+        seen.append(name)
+    return found
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
-    for way in (native, scan):
+    for way, function in ((fused, "attempt"), (native, "unroll"), (scan, "unroll")):
         name = way.__name__.rpartition(".")[2]
 
-        def watched(*args: object, name: str = name, plain=way.unroll) -> object:  # type: ignore[no-untyped-def]
-            seen.append(name)
-            return plain(*args)
-
-        monkeypatch.setattr(way, "unroll", watched)
+        plain = getattr(way, function)
+        monkeypatch.setattr(way, function, partial(_watched, seen, name, plain))
     return seen
 
 
 @pytest.fixture
 def x() -> PackedSequence:
-    return pack_sequence([torch.randn(n, 3) for n in (6, 4, 4, 1)])
+    return pack_sequence([torch.randn(n, 3) for n in (7, 4, 4, 1)])
 
 
 def agree(cell: Cell, x: PackedSequence, reference: Cell | None = None) -> None:
@@ -81,21 +91,38 @@ def test_every_cell_gives_what_the_reference_gives(name: str, x: PackedSequence)
 
 
 @pytest.mark.parametrize("cell", [LSTM, GRU])
-def test_torchs_kernels_run_what_they_can(cell: type[Cell], x: PackedSequence, calls: list[str]) -> None:
-    choose.unroll(cell(3, 4), x)
+def test_torchs_kernels_run_what_they_can_and_ours_cannot(
+    cell: type[Cell], x: PackedSequence, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose.unroll(cell(3, 4, dtype=torch.float64), x._replace(data=x.data.double()))
     assert calls == ["native"]
+    monkeypatch.setattr(fused, "runs", lambda *_: False)
+    choose.unroll(cell(3, 4), x)
+    assert calls == ["native", "native"]
+
+
+@kernels
+@pytest.mark.parametrize("cell", [LSTM, GRU])
+@pytest.mark.parametrize("gradients", [False, True])
+def test_our_kernels_run_what_they_can(cell: type[Cell], gradients: bool, x: PackedSequence, calls: list[str]) -> None:
+    with torch.set_grad_enabled(gradients):
+        choose.unroll(cell(3, 4), x)
+        short = choose.unroll(cell(3, 4), pack_sequence([torch.randn(2, 3)]))
+    # Two elements do not pay for laying the weights out, which in inference is done once.
+    assert calls == ["fused", "native" if gradients else "fused"]
+    assert short[0].data.shape == (2, 4)
 
 
 def test_a_wrapper_goes_to_the_reference(x: PackedSequence, calls: list[str]) -> None:
     outputs, _ = choose.unroll(Echo(LSTM(3, 4)), x)
     assert calls == ["scan"]
-    assert outputs.data.shape == (15, 8)
+    assert outputs.data.shape == (16, 8)
 
 
 def test_a_wrapper_that_draws_a_plain_cell_goes_to_torchs_kernels(x: PackedSequence, calls: list[str]) -> None:
     cell = Halved(LSTM(3, 4))
     choose.unroll(cell, x)
-    assert calls == ["native"]
+    assert calls == ["fused" if library.load() else "native"]
     agree(cell, x, reference=cell.for_unroll())
 
 

@@ -12,9 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.errors import BadOption
+from unrolled.kernels.recurrence import Weights
 from unrolled.layers.embedding import Embedding
+from unrolled.unroll import fused
+from unrolled.unroll.packing import layout
 
 SMALLEST_GROUP = 32
 """Words. Below this a group of its own costs more than the padding that it saves."""
@@ -45,6 +49,9 @@ class CharacterLSTM(nn.Module):
     def forward(self, spellings: Tensor, lengths: Tensor) -> Tensor:
         """spellings: (characters,), lengths: (words,) -> (words, 2 * hidden)."""
         starts = _starts(spellings, lengths)
+        weights = [_weights(self.ahead), _weights(self.back)]
+        if all(fused.runs("lstm", self.characters.weight, w) for w in weights):
+            return self._by_kernels(spellings, lengths, starts, weights)
         # torch's LSTM is quick on padded, slow on packed batches. Read from its own first character on, a word never
         # meets the padding before its end, in either direction; its state there is taken, and what follows is lost.
         found, order = [], lengths.argsort(stable=True)
@@ -57,6 +64,17 @@ class CharacterLSTM(nn.Module):
             back = self._read(self.back, spellings[backwards], length)
             found.append(torch.cat([ahead, back], dim=1))
         return torch.cat(found).index_select(0, order.argsort())
+
+    def _by_kernels(self, spellings: Tensor, lengths: Tensor, starts: Tensor, weights: list[Weights]) -> Tensor:
+        order = lengths.argsort(descending=True, stable=True)
+        time = torch.arange(int(lengths[order[0]]))
+        sizes = (lengths.unsqueeze(0) > time.unsqueeze(1)).sum(1)
+        place = layout(sizes)
+        ids = spellings.index_select(0, starts[order].index_select(0, place.rows) + place.times)
+        zeros = self.characters.weight.new_zeros(len(lengths), self.ahead.hidden_size)
+        x = PackedSequence(self.characters(ids), sizes)
+        _, final = fused.run("lstm", weights, x, [(zeros, zeros), (zeros, zeros)])
+        return torch.cat([h for h, _ in final], dim=1).index_select(0, order.argsort())
 
     def _read(self, lstm: nn.LSTM, ids: Tensor, length: Tensor) -> Tensor:
         states, _ = lstm(self.characters(ids))
@@ -153,6 +171,11 @@ def _starts(spellings: Tensor, lengths: Tensor) -> Tensor:
     if int(ends[-1]) != len(spellings):
         raise ValueError(f"the words' lengths add up to {int(ends[-1])}, there are {len(spellings)} characters")
     return ends - lengths
+
+
+def _weights(lstm: nn.LSTM) -> Weights:
+    ih, hh, bias_ih, bias_hh = lstm.all_weights[0]
+    return Weights(ih, hh, bias_ih, bias_hh)
 
 
 def _groups(order: Tensor, lengths: Tensor) -> list[Tensor]:

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from unrolled.unroll import packing
 from unrolled.unroll.packing import layout
 
 
 def starts(batch_sizes: Tensor) -> Tensor:
     """The index of the first element of each time step. batch_sizes: (time,) -> (time,)."""
-    return layout(batch_sizes).starts
+    return packing.starts(batch_sizes)
 
 
 def times(batch_sizes: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ def rows(batch_sizes: Tensor) -> Tensor:
 
 def lengths(batch_sizes: Tensor) -> Tensor:
     """How many elements each row has. (time,) -> (batch,)."""
-    return layout(batch_sizes).lengths
+    return packing.lengths(batch_sizes)
 
 
 def last(batch_sizes: Tensor) -> Tensor:

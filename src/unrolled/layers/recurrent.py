@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -19,7 +18,6 @@ from unrolled import state as states
 from unrolled.cells.base import Cell, State
 from unrolled.errors import BadOption
 from unrolled.unroll import choose
-from unrolled.unroll.packing import reverse
 
 
 class Layer(nn.Module, ABC):
@@ -96,11 +94,13 @@ class Bidirectional(Layer):
         return self.ahead.initial_state(batch), self.back.initial_state(batch)
 
     def forward(self, x: PackedSequence, state: State | None = None) -> tuple[PackedSequence, State]:
-        ahead, back = (None, None) if state is None else state
-        forwards, ahead = self.ahead(x, ahead)
-        backwards, back = self.back(reverse(x), back)
-        outputs = torch.cat([forwards.data, reverse(backwards).data], dim=-1)
-        return x._replace(data=outputs), (ahead, back)
+        given = (None, None) if state is None else state
+        if state is not None and x.sorted_indices is not None:
+            given = states.select(state, x.sorted_indices)
+        outputs, final = choose.unroll_both(self.ahead.cell, self.back.cell, x, given)
+        if x.unsorted_indices is not None:
+            final = states.select(final, x.unsorted_indices)
+        return outputs, final
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         raise BadOption("a bidirectional layer cannot stream: its first output needs the last element")

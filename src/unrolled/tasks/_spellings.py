@@ -22,6 +22,7 @@ class SpellingStore:
 
     def __init__(self, reader: nn.Module) -> None:
         self.reader = reader
+        self._parts = list(reader.modules())  # `parameters()` would look for them each time
         self._lock = threading.Lock()
         self._rows: dict[str, int] = {}
         self._table = torch.zeros(0, 0)
@@ -42,7 +43,9 @@ class SpellingStore:
             compute: gives the vectors of the words at some places of `forms`; asked for those not stored.
         """
         with self._lock:
-            version = tuple((p.data_ptr(), p._version) for p in self.reader.parameters())
+            version = tuple(
+                (p.data_ptr(), p._version) for part in self._parts for p in part._parameters.values() if p is not None
+            )
             if version != self._version or len(self._rows) + len(forms) > MOST:
                 self._clear()
                 self._version = version

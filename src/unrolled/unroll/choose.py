@@ -1,18 +1,48 @@
-"""The one function that everything above calls to run a cell over time. It takes the fastest way that there is."""
+"""The functions that everything above calls to run cells over time. They take the fastest way that there is."""
 
 from __future__ import annotations
 
+import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.cells.base import Cell, State
-from unrolled.unroll import native, scan
+from unrolled.unroll import fused, native, scan
+from unrolled.unroll.packing import reverse
 
 
 def unroll(cell: Cell, x: PackedSequence, state: State | None = None) -> tuple[PackedSequence, State]:
-    """Run a cell over a packed batch: torch's kernels where they compute exactly this cell, else the plain loop.
+    """Run a cell over a packed batch: our kernels, torch's, where they compute exactly this cell, or the plain loop.
 
     Arguments and results are those of `scan.unroll`, and so, up to rounding, are the numbers.
     """
     cell = cell.for_unroll()
+    if fused.is_transformed():  # for `torch.func` torch's kernels are closed, too
+        return scan.unroll(cell, x, state)
+    done = fused.attempt([cell], x, [state])
+    if done is not None:
+        return done[0], done[1][0]
     way = native if native.supports(cell, x) else scan
     return way.unroll(cell, x, state)
+
+
+def unroll_both(
+    ahead: Cell, back: Cell, x: PackedSequence, states: tuple[State | None, State | None] = (None, None)
+) -> tuple[PackedSequence, tuple[State, State]]:
+    """Run one cell from the first element on, and one from the last back.
+
+    Args:
+        ahead, back: of the same input size.
+        x: data of shape (elements, input).
+        states: of each, rows in packed order; zeros where None.
+
+    Returns:
+        The outputs, packed as x is: an element's of `ahead` beside its of `back`; and the final state of each.
+    """
+    ahead, back = ahead.for_unroll(), back.for_unroll()
+    done = None if fused.is_transformed() else fused.attempt([ahead, back], x, states)
+    if done is not None:
+        return done[0], (done[1][0], done[1][1])
+    forwards, first = unroll(ahead, x, states[0])
+    backwards, second = unroll(back, reverse(x), states[1])
+    outputs = torch.cat([forwards.data, reverse(backwards).data], dim=-1)
+    return x._replace(data=outputs), (first, second)

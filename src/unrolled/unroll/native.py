@@ -36,7 +36,7 @@ from unrolled.cells.elman import Elman
 from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
 from unrolled.cells.lstm_projected import LSTMProjected
-from unrolled.unroll.packing import Staircase, eager, layout, staircase
+from unrolled.unroll.packing import Staircase, eager, layout, reverse, staircase
 
 SEGMENT = 100
 """What a segment of the staircase costs, in elements: a call and its weights' re-arrangement. 70 to 140 were alike."""
@@ -119,6 +119,19 @@ def run(kernel: str, weights: Sequence[Tensor], x: PackedSequence, state: States
     if is_quadratic(x):
         return _a_few_steps_at_a_time(kernel, weights, x, state)
     return _packed(kernel, weights, x.data, sizes, state)
+
+
+@eager
+def run_layer(
+    kernel: str, weights: Sequence[Sequence[Tensor]], x: PackedSequence, states: Sequence[States]
+) -> tuple[Tensor, list[States]]:
+    """One layer, one direction or both, the second of which reads backwards: outputs side by side, and states."""
+    outputs, final = [], []
+    for direction, (w, state) in enumerate(zip(weights, states, strict=True)):
+        data, after = run(kernel, w, reverse(x) if direction else x, state)
+        outputs.append(reverse(x._replace(data=data)).data if direction else data)
+        final.append(after)
+    return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0], final
 
 
 def is_quadratic(x: PackedSequence) -> bool:

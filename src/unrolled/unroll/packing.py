@@ -100,6 +100,18 @@ def layout(batch_sizes: Tensor) -> Layout:
 
 
 @eager
+def starts(batch_sizes: Tensor) -> Tensor:
+    """The first element of each time, (time,): what is wanted of a layout most often, without the rest of it."""
+    return _starts(_key(batch_sizes))
+
+
+@eager
+def lengths(batch_sizes: Tensor) -> Tensor:
+    """How many elements each row has, (batch,), in packed order; without the rest of a layout."""
+    return _known_lengths(_key(batch_sizes))
+
+
+@eager
 def reverse(x: PackedSequence) -> PackedSequence:
     """Every row read from its last element to its first; of the same layout. Applied twice it gives x back."""
     order = layout(x.batch_sizes).reversal.to(x.data.device)
@@ -121,13 +133,27 @@ def staircase(batch_sizes: Tensor, overhead: int) -> Staircase:
 
 
 def _key(batch_sizes: Tensor) -> bytes:
-    return batch_sizes.numpy().tobytes()
+    try:
+        return batch_sizes.numpy().tobytes()
+    except RuntimeError:  # inside `torch.func` no tensor is an array
+        return np.array(batch_sizes.tolist(), dtype=np.int64).tobytes()
 
 
 def _shared(values: np.ndarray) -> Tensor:
     # A tensor that is born in inference mode could never take part in training.
     with torch.inference_mode(False):
         return torch.from_numpy(values)
+
+
+@lru_cache(maxsize=8)
+def _known_lengths(key: bytes) -> Tensor:
+    return _shared(_lengths(np.frombuffer(key, dtype=np.int64)))
+
+
+@lru_cache(maxsize=8)
+def _starts(key: bytes) -> Tensor:
+    sizes = np.frombuffer(key, dtype=np.int64)
+    return _shared(np.cumsum(sizes) - sizes)
 
 
 # A few batches, since an index takes 8 bytes an element; within one batch all layers and directions find it.

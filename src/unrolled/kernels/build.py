@@ -1,0 +1,91 @@
+"""Compiling the kernels: `python -m unrolled.kernels.build`. Any C++17 compiler does; no library is needed.
+
+The same sources are compiled once for each instruction set that the processor's family has, into one shared library
+that looks at the machine when it is loaded. Installing from source calls this too, and goes on without the kernels
+where there is no compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+SOURCES = Path(__file__).parent / "csrc"
+LIBRARY = Path(__file__).parent / "_kernels.so"
+"""Of that name on every system; it is loaded by its path."""
+
+FLAGS = (
+    *("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"),
+    *("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
+)
+# GCC 12 warns of its own headers (its bug 105593).
+QUIET = ("-Wno-maybe-uninitialized",)
+INSTRUCTION_SETS = {
+    "x86_64": {"avx512": ("-march=x86-64-v4",), "avx2": ("-mavx2", "-mfma"), "portable": ()},
+}
+"""Architecture -> name -> flags; others have the portable kernels alone, which for 64-bit ARM are its NEON."""
+
+
+def compiler() -> list[str] | None:
+    """The C++ compiler: $CXX, or the first that is there; None where there is none."""
+    named = os.environ.get("CXX", "").split()
+    for command in [named] if named else [["c++"], ["g++"], ["clang++"]]:
+        if shutil.which(command[0]):
+            return command
+    return None
+
+
+def build(target: Path = LIBRARY, *, flags: Sequence[str] = (), command: Sequence[str] | None = None) -> Path:
+    """Compile the library, whole or not at all.
+
+    Args:
+        target: the file to write.
+        flags: further flags, such as `-fsanitize=address`.
+        command: the compiler, with its own arguments; None: `compiler()`.
+
+    Raises:
+        FileNotFoundError: there is no compiler.
+        RuntimeError: the compiler failed; the message is its own.
+    """
+    command = list(command or compiler() or ())
+    if not command:
+        raise FileNotFoundError("there is no C++ compiler (looked for $CXX, c++, g++, clang++)")
+    sets = INSTRUCTION_SETS.get(_architecture(), {"portable": ()})
+    with tempfile.TemporaryDirectory() as scratch:
+        jobs = [("isa.cpp", name, (f"-DISA={name}", *more)) for name, more in sets.items()]
+        jobs += [(f"{name}.cpp", name, ()) for name in ("api", "pool")]
+        objects = []
+        for source, name, more in jobs:
+            objects.append(str(Path(scratch) / f"{name}.o"))
+            _run([*command, *FLAGS, *QUIET, *more, *flags, "-c", str(SOURCES / source), "-o", objects[-1]])
+        made = Path(scratch) / "made.so"
+        _run([*command, "-shared", "-pthread", *flags, *objects, "-o", str(made)])
+        # Beside the target first: from one file system to another a move is a copy, which can stop half-way.
+        beside = target.with_name(f"{target.name}.{os.getpid()}")
+        shutil.copyfile(made, beside)
+        os.replace(beside, target)
+    return target
+
+
+def _architecture() -> str:
+    machine = platform.machine().lower()
+    return "x86_64" if machine == "amd64" else machine
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr.strip()}")
+
+
+if __name__ == "__main__":
+    try:
+        print(build())
+    except (FileNotFoundError, RuntimeError) as error:
+        sys.exit(f"the kernels were not built: {error}")

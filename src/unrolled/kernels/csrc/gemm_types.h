@@ -1,0 +1,23 @@
+// What the matrix products get. The caller owns every buffer.
+#pragma once
+
+#include <stdint.h>
+
+// c = a b + bias, or c += a b.
+extern "C" struct Product {
+  const float* a;     // (rows, depth), the next row `a_stride` floats on
+  int64_t a_stride, rows, depth, columns;
+  const float* b;     // (depth, columns) in panels
+  const float* bias;  // (columns,), or none
+  float* c;           // (rows, columns)
+  int64_t c_stride, add;
+};
+
+// c = a^T b, b's rows given by pointers.
+extern "C" struct Outer {
+  const float* a;         // (depth, rows)
+  int64_t a_stride, rows, depth, columns;
+  const float* const* b;  // (depth,) pointers to rows of `columns` floats
+  float* c;               // (rows, columns)
+  int64_t c_stride, add;
+};

@@ -1,0 +1,103 @@
+#include "pool.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace {
+
+constexpr unsigned long MOST = 1024;  // threads
+constexpr int SPINS = 4000;  // looks before a thread goes to sleep: some microseconds, as long as waking takes
+
+inline void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+class Pool {
+ public:
+  bool run(int count, void (*job)(void*, int), void* what) {
+    std::unique_lock<std::mutex> one_at_a_time(busy_, std::try_to_lock);
+    if (!one_at_a_time || count >= static_cast<int>(MOST) || !grow(count - 1)) return false;
+    job_ = job, what_ = what;
+    left_.store(count - 1);
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      round_.store((round_.load() / MOST + 1) * MOST + static_cast<unsigned long>(count));
+    }
+    wake_.notify_all();
+    job(what, 0);
+    for (int spins = 0; left_.load() > 0; spins++) {
+      if (spins < SPINS) {
+        pause();
+        continue;
+      }
+      std::unique_lock<std::mutex> lock(mutex_);
+      done_.wait(lock, [&] { return left_.load() == 0; });
+    }
+    return true;
+  }
+
+ private:
+  bool grow(int wanted) {
+    try {
+      while (static_cast<int>(threads_.size()) < wanted) {
+        int place = static_cast<int>(threads_.size()) + 1;
+        threads_.emplace_back([this, place, round = round_.load()] { work(place, round); });
+        threads_.back().detach();
+      }
+    } catch (const std::system_error&) {
+      return false;
+    }
+    return true;
+  }
+
+  void work(int place, unsigned long seen) {
+    for (;;) {
+      for (int spins = 0; round_.load() == seen && spins < SPINS; spins++) pause();
+      if (round_.load() == seen) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [&] { return round_.load() != seen; });
+      }
+      seen = round_.load();
+      // The round and its count are one number, and who has no part in a round looks at nothing else of it: by then it
+      // may be over, and the next one begun.
+      if (place >= static_cast<int>(seen % MOST)) continue;
+      job_.load()(what_.load(), place);
+      if (left_.fetch_sub(1) == 1) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        done_.notify_all();
+      }
+    }
+  }
+
+  std::mutex busy_, mutex_;
+  std::condition_variable wake_, done_;
+  std::atomic<unsigned long> round_{0};  // how many there were, times MOST, plus the threads of the last one
+  std::atomic<int> left_{0};
+  std::atomic<void (*)(void*, int)> job_{nullptr};
+  std::atomic<void*> what_{nullptr};
+  std::vector<std::thread> threads_;
+};
+
+// Never destroyed: its threads may outlive every destructor. After a fork the child has none of them, and begins anew.
+std::atomic<Pool*> pool{new Pool};
+
+}  // namespace
+
+void in_parallel(int count, void (*job)(void*, int), void* what) {
+#if defined(__unix__) || defined(__APPLE__)
+  static const int once = pthread_atfork(nullptr, nullptr, [] { pool.store(new Pool); });
+  (void)once;
+#endif
+  if (count > 1 && pool.load()->run(count, job, what)) return;
+  for (int k = 0; k < count; k++) job(what, k);
+}

@@ -1,0 +1,124 @@
+"""The compiled library: found, loaded, its functions' types said, its instruction set chosen.
+
+`UNROLLED_KERNELS` in the environment chooses: the name of an instruction set (`avx2`, `portable`), or `none`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import POINTER, Structure, c_char_p, c_int64, c_void_p
+from functools import cache
+from pathlib import Path
+
+from unrolled.errors import BadOption
+from unrolled.kernels.build import LIBRARY
+
+VARIABLE = "UNROLLED_KERNELS"
+
+
+class Layer(Structure):
+    """`csrc/layer.h`: one direction of one layer."""
+
+    _fields_ = [
+        ("steps", c_int64),
+        ("batch", c_int64),
+        ("hidden", c_int64),
+        ("reverse", c_int64),
+        ("sizes", c_void_p),
+        ("starts", c_void_p),
+        ("weights", c_void_p),
+        ("vectors", c_void_p),
+        ("gates", c_void_p),
+        ("gates_stride", c_int64),
+        ("cells", c_void_p),
+        ("h0", c_void_p),
+        ("c0", c_void_p),
+        ("h", c_void_p),
+        ("h_stride", c_int64),
+        ("c", c_void_p),
+        ("keep", c_int64),
+        ("dh", c_void_p),
+        ("dh_stride", c_int64),
+        ("dgates", c_void_p),
+        ("dh_carry", c_void_p),
+        ("dc_carry", c_void_p),
+    ]
+
+
+class Product(Structure):
+    """`csrc/gemm_types.h`: c = a b + bias, or c += a b."""
+
+    _fields_ = [
+        ("a", c_void_p),
+        ("a_stride", c_int64),
+        ("rows", c_int64),
+        ("depth", c_int64),
+        ("columns", c_int64),
+        ("b", c_void_p),
+        ("bias", c_void_p),
+        ("c", c_void_p),
+        ("c_stride", c_int64),
+        ("add", c_int64),
+    ]
+
+
+_FUNCTIONS = {
+    "unrolled_isa": (c_char_p, []),
+    "unrolled_use": (c_int64, [c_char_p]),
+    "unrolled_forward_size": (c_int64, [c_int64] * 2),
+    "unrolled_backward_size": (c_int64, [c_int64] * 2),
+    "unrolled_pack_forward": (None, [c_int64, c_void_p, c_int64, c_int64, c_void_p]),
+    "unrolled_pack_backward": (None, [c_int64, c_void_p, c_int64, c_int64, c_void_p]),
+    "unrolled_packed_size": (c_int64, [c_int64] * 2),
+    "unrolled_pack": (None, [c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p]),
+    "unrolled_forward": (None, [c_int64, POINTER(Layer), c_int64, c_int64]),
+    "unrolled_backward": (None, [c_int64, POINTER(Layer), c_int64, c_int64]),
+    "unrolled_multiply": (None, [POINTER(Product), c_int64]),
+    "unrolled_outer": (
+        None,
+        [c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_int64, c_int64, c_int64],
+    ),
+    "unrolled_recurrent_outer": (None, [POINTER(Layer), c_int64, c_int64, c_void_p, c_int64, c_int64]),
+    "unrolled_sums": (None, [c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64]),
+    "unrolled_last": (None, [POINTER(Layer), c_void_p]),
+}
+
+
+@cache
+def load() -> ctypes.CDLL | None:
+    """The library, or None: it was not built, it is of another machine, or the environment says `none`.
+
+    Raises `BadOption` where the environment asks for an instruction set that is not there.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted == "none":
+        return None
+    library = _open(LIBRARY)
+    if library is not None and wanted and not library.unrolled_use(wanted.encode()):
+        raise BadOption(f"{VARIABLE}={wanted}: this machine has no such instruction set, or the kernels are not for it")
+    return library
+
+
+def _open(path: Path) -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError:
+        return None
+    for name, (gives, takes) in _FUNCTIONS.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = gives, takes
+    return library
+
+
+def why() -> str:
+    """Which kernels run, and why, for people."""
+    library = load()
+    if library is not None:
+        chosen = f"{VARIABLE} asks for them" if os.environ.get(VARIABLE) else "the best that this machine can run"
+        return f"{library.unrolled_isa().decode()} ({chosen})"
+    if os.environ.get(VARIABLE) == "none":
+        return f"none ({VARIABLE}=none)"
+    if LIBRARY.exists():
+        return "none (the library that is there is not for this machine: python -m unrolled.kernels.build)"
+    return "none (they were not built: python -m unrolled.kernels.build needs a C++17 compiler)"

@@ -1,0 +1,264 @@
+"""Our own kernels: the LSTM, also with peepholes and with coupled gates, the GRU and the simple recurrent network.
+
+Same signature and, up to rounding, same result as `scan`: outputs, state, every gradient. One call runs a layer over a
+packed batch, in one direction or in both, without padding and without turning rows round; gates and cell update are
+done while the product is still in registers (`kernels/csrc`). What is saved for the gradients is the gates' values and
+the cell states; second derivatives go through the loop of `scan` or torch's kernels, whose graph torch records.
+
+In inference the weights are laid out once and kept as long as they do not change. That is seen by their version and by
+a few of their values; who writes through `.data`, past torch's own version counter, and leaves these few as they were,
+calls `forget`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils.weak import WeakIdKeyDictionary
+
+from unrolled.cells.base import Cell, State
+from unrolled.cells.elman import Elman
+from unrolled.cells.gru import GRU
+from unrolled.cells.lstm import LSTM
+from unrolled.cells.lstm_coupled import LSTMCoupled
+from unrolled.cells.lstm_peephole import LSTMPeephole
+from unrolled.errors import BadOption
+from unrolled.kernels import recurrence
+from unrolled.kernels.recurrence import Packed, Weights
+from unrolled.unroll import native, scan
+from unrolled.unroll.packing import eager, layout, starts
+
+KINDS: dict[type[Cell], str] = {
+    LSTM: "lstm",
+    LSTMPeephole: "lstm_peephole",
+    LSTMCoupled: "lstm_coupled",
+    GRU: "gru",
+    Elman: "rnn",
+}
+"""Exact classes: a wrapper or a subclass computes something else."""
+
+PEEPHOLES = ("weight_ci", "weight_cf", "weight_co")
+
+FEW = 16
+"""Elements of a batch in training below which laying the weights out costs more than the kernels save."""
+
+States = tuple[Tensor, ...]
+"""(h,) or (h, c), each (batch, hidden)."""
+
+Slow = Callable[[Tensor, list[Weights], list[States]], "tuple[Tensor, list[States]]"]
+"""The same layer from the same tensors by operations that torch can derive twice."""
+
+
+def supports(cell: Cell, x: PackedSequence) -> bool:
+    """Whether there is a kernel for exactly this cell, these types and this way of calling."""
+    return type(cell) in KINDS and runs(kind_of(cell), x.data, _weights(cell))
+
+
+def runs(kind: str, x: Tensor, weights: Weights) -> bool:
+    """Whether the kernels take these tensors, and it pays.
+
+    They take plain ones, of float32, on the CPU, of which torch records no more than a graph of gradients.
+    """
+    if torch.is_grad_enabled() and len(x) < FEW:
+        return False
+    plain = all(type(t) in (Tensor, torch.nn.Parameter) for t in (x, *weights) if t is not None)
+    return plain and recurrence.supports(kind, x, weights) and not is_transformed()
+
+
+def kind_of(cell: Cell) -> str:
+    """The kernels' name of a cell."""
+    kind = KINDS[type(cell)]
+    return f"rnn_{cell.nonlinearity}" if isinstance(cell, Elman) else kind
+
+
+def unroll(cell: Cell, x: PackedSequence, state: State | None = None) -> tuple[PackedSequence, State]:
+    """Run a cell that `supports` says yes to over a packed batch. Arguments and results as `scan.unroll`."""
+    found = attempt([cell], x, [state])
+    if found is None:
+        raise BadOption(f"there is no kernel for {cell} and this input")
+    outputs, (final,) = found
+    return outputs, final
+
+
+@eager
+def attempt(
+    cells: Sequence[Cell], x: PackedSequence, states: Sequence[State | None]
+) -> tuple[PackedSequence, tuple[State, ...]] | None:
+    """Run one cell from the first element on, and a second, where there is one, from the last back.
+
+    Returns:
+        The outputs side by side, data (elements, hidden of all), and the state of each cell; None where the kernels do
+        not run these cells together.
+    """
+    if any(type(cell) not in KINDS for cell in cells):
+        return None
+    kind, weights = kind_of(cells[0]), [_weights(cell) for cell in cells]
+    alike = all(kind_of(cell) == kind and cell.hidden_size == cells[0].hidden_size for cell in cells[1:])
+    if not (alike and all(runs(kind, x.data, w) for w in weights)):
+        return None
+    batch = int(x.batch_sizes[0])
+    given = [cell.initial_state(batch) if state is None else state for cell, state in zip(cells, states, strict=True)]
+    is_pair = isinstance(given[0], tuple)
+    whole: list[States] = [state if is_pair else (state,) for state in given]
+
+    def slow(data: Tensor, weights: list[Weights], states: list[States]) -> tuple[Tensor, list[States]]:
+        outputs, final = [], []
+        for place, (cell, w, state) in enumerate(zip(cells, weights, states, strict=True)):
+            order = layout(x.batch_sizes).reversal if place else slice(None)
+            source = x._replace(data=data[order])
+            read, after = scan.unroll(_with(cell, w), source, state if is_pair else state[0])
+            outputs.append(read.data[order])
+            final.append(after if is_pair else (after,))
+        return torch.cat(outputs, dim=1), final
+
+    data, final = run(kind, weights, x, whole, slow)
+    return x._replace(data=data), tuple(state if is_pair else state[0] for state in final)
+
+
+def run(
+    kind: str, weights: Sequence[Weights], x: PackedSequence, states: Sequence[States], slow: Slow | None = None
+) -> tuple[Tensor, list[States]]:
+    """One layer, one or two directions, the second of which reads backwards.
+
+    Args:
+        kind: the kernels' name of the cell.
+        weights: of each direction.
+        x: data of shape (elements, input).
+        states: of each direction, rows in packed order.
+        slow: how to compute the same where second derivatives are asked for; None: by torch's kernel of that name.
+
+    Returns:
+        Outputs (elements, directions * hidden), and the state of each direction after its last element.
+    """
+    if slow is None:
+
+        def slow(data: Tensor, weights: list[Weights], states: list[States]) -> tuple[Tensor, list[States]]:
+            given = [[t for t in w if t is not None] for w in weights]
+            return native.run_layer(kind, given, x._replace(data=data), states)
+
+    begin = starts(x.batch_sizes)
+    tensors = [t for w, state in zip(weights, states, strict=True) for t in (*w, *state)]
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x.data, *tensors)):
+        outputs, *flat = _Fused.apply(slow, kind, x.batch_sizes, begin, len(weights), x.data, *tensors)
+        each = len(states[0])
+        return outputs, [tuple(flat[k : k + each]) for k in range(0, len(flat), each)]
+    packed = [_packed(kind, w) for w in weights]
+    outputs, final, _ = recurrence.forward(kind, x.data, x.batch_sizes, begin, packed, states, keep=False)
+    return outputs, final
+
+
+class _Fused(torch.autograd.Function):
+    """A layer as one step of the graph. The tensors are, of each direction, its weights and its state."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, slow: Slow, kind: str, sizes: Tensor, starts: Tensor, directions: int, x: Tensor, *tensors: Any
+    ) -> tuple[Tensor, ...]:
+        weights, states = _parted(tensors, directions)
+        packed = [recurrence.pack(kind, w) for w in weights]
+        outputs, final, kept = recurrence.forward(kind, x, sizes, starts, packed, states, keep=True)
+        ctx.slow, ctx.kind, ctx.directions = slow, kind, directions
+        ctx.save_for_backward(x, sizes, starts, outputs, *tensors, *(t for held in kept for t in held))
+        return outputs, *(t for state in final for t in state)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, sizes, starts, outputs, *rest = ctx.saved_tensors
+        tensors, held = rest[: -2 * ctx.directions], rest[-2 * ctx.directions :]
+        weights, states = _parted(tensors, ctx.directions)
+        each = len(states[0])
+        last = [tuple(gradients[k : k + each]) for k in range(0, len(gradients), each)]
+        if torch.is_grad_enabled():
+            return *[None] * 5, *_derived(ctx, x, weights, states, [gradient, *gradients])
+        kept = [recurrence.Kept(*held[k : k + 2]) for k in range(0, len(held), 2)]
+        dx, found = recurrence.backward(
+            ctx.kind, x, sizes, starts, weights, states, outputs, kept, gradient, last, need_x=ctx.needs_input_grad[5]
+        )
+        flat = [t for g in found for t in (*g.weights, g.h0, *([] if g.c0 is None else [g.c0]))]
+        wanted = ctx.needs_input_grad[5:]
+        return *[None] * 5, *(t if want else None for t, want in zip([dx, *flat], wanted, strict=True))
+
+
+def _derived(
+    ctx: Any, x: Tensor, weights: list[Weights], states: list[States], gradients: list[Tensor]
+) -> list[Tensor | None]:
+    """The gradients by the slow way, with a graph of their own."""
+    given = [x, *(t for w, state in zip(weights, states, strict=True) for t in (*w, *state))]
+    wanted = [want and t is not None for t, want in zip(given, ctx.needs_input_grad[5:], strict=True)]
+    outputs, final = ctx.slow(x, weights, states)
+    came = [outputs, *(t for state in final for t in state)]
+    asked = [t for t, want in zip(given, wanted, strict=True) if want and t is not None]
+    found = iter(torch.autograd.grad(came, asked, gradients, create_graph=True, allow_unused=True))
+    return [next(found) if want else None for want in wanted]
+
+
+def _parted(tensors: Sequence[Any], directions: int) -> tuple[list[Weights], list[States]]:
+    each, count = len(tensors) // directions, len(Weights._fields)
+    groups = [tensors[k : k + each] for k in range(0, len(tensors), each)]
+    return [Weights(*group[:count]) for group in groups], [tuple(group[count:]) for group in groups]
+
+
+def _weights(cell: Any) -> Weights:
+    peepholes = None
+    if type(cell) is LSTMPeephole:
+        peepholes = torch.stack([getattr(cell, name) for name in PEEPHOLES])
+    return Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, peepholes)
+
+
+def _with(cell: Cell, w: Weights) -> Cell:
+    """A view of the cell that computes with these tensors, which need not be parameters."""
+    one = copy(cell)
+    one._parameters = {}
+    given = {"weight_ih": w.ih, "weight_hh": w.hh, "bias_ih": w.bias_ih, "bias_hh": w.bias_hh}
+    if w.vectors is not None:
+        given |= dict(zip(PEEPHOLES, w.vectors.unbind(0), strict=True))
+    vars(one).update(given)
+    return one
+
+
+def is_transformed() -> bool:
+    """Whether torch follows more than gradients: `torch.func`, or derivatives forwards."""
+    functions = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
+    return functions() or torch.autograd.forward_ad._current_level >= 0
+
+
+# ------------------------------------------------------------------ weights laid out once, for inference
+
+_known: Any = WeakIdKeyDictionary()
+_lock = threading.Lock()
+
+
+def _packed(kind: str, w: Weights) -> Packed:
+    try:
+        state = (kind, *((t.data_ptr(), t._version, *_sample(t)) for t in w if t is not None))
+    except RuntimeError:  # born in inference mode, a tensor has no version
+        return recurrence.pack(kind, w)
+    with _lock:
+        known = _known.get(w.hh)
+    if known is not None and known[0] == state:
+        return known[1]
+    packed = recurrence.pack(kind, w)
+    with _lock:
+        _known[w.hh] = (state, packed)
+    return packed
+
+
+def _sample(t: Tensor) -> tuple[float, float]:
+    first = t.data_ptr()
+    last = (
+        sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True)) if not t.is_contiguous() else t.numel() - 1
+    )
+    return ctypes.c_float.from_address(first).value, ctypes.c_float.from_address(first + 4 * last).value
+
+
+def forget() -> None:
+    """Lay all weights out anew when they are next used."""
+    with _lock:
+        _known.clear()

@@ -1,0 +1,80 @@
+"""The compiled library is found, chosen, and done without."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unrolled.kernels import build, library
+
+needs_kernels = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
+
+PROGRAM = """
+import torch
+from unrolled.cells.lstm import LSTM
+from unrolled.kernels import library
+from unrolled.unroll import choose, scan
+from torch.nn.utils.rnn import pack_sequence
+x, cell = pack_sequence([torch.randn(9, 3), torch.randn(8, 3)]), LSTM(3, 20)
+torch.testing.assert_close(choose.unroll(cell, x)[0].data, scan.unroll(cell, x)[0].data)
+print(library.why())
+"""
+
+
+def said(wanted: str, program: str = PROGRAM) -> tuple[int, str]:
+    environment = {**os.environ, library.VARIABLE: wanted}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+
+
+def test_without_kernels_all_runs_and_it_is_said_why() -> None:
+    assert said("none") == (0, "none (UNROLLED_KERNELS=none)")
+
+
+@needs_kernels
+def test_an_instruction_set_can_be_asked_for() -> None:
+    assert said("portable") == (0, "portable (UNROLLED_KERNELS asks for them)")
+
+
+@needs_kernels
+def test_an_instruction_set_that_is_not_there_is_refused() -> None:
+    code, message = said("mmx")
+    assert code == 1
+    assert "UNROLLED_KERNELS=mmx: this machine has no such instruction set" in message
+
+
+def test_a_library_that_is_not_there_or_of_another_machine_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(library.VARIABLE, raising=False)
+    monkeypatch.setattr(library, "LIBRARY", tmp_path / "none.so")
+    library.load.cache_clear()
+    try:
+        assert library.load() is None
+        assert "they were not built: python -m unrolled.kernels.build needs a C++17 compiler" in library.why()
+        (tmp_path / "none.so").write_bytes(b"\x7fELF of another machine")
+        library.load.cache_clear()
+        assert library.load() is None
+        assert "the library that is there is not for this machine" in library.why()
+    finally:
+        library.load.cache_clear()
+
+
+def test_without_a_compiler_the_build_says_what_it_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(FileNotFoundError, match=r"no C\+\+ compiler \(looked for \$CXX, c\+\+, g\+\+, clang\+\+\)"):
+        build.build(tmp_path / "kernels.so")
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="there is no C++ compiler")
+def test_a_build_that_fails_leaves_the_library_that_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "kernels.so"
+    target.write_bytes(b"as it was")
+    with pytest.raises(RuntimeError, match=r"no-such-flag"):
+        build.build(target, flags=["--no-such-flag"])
+    assert target.read_bytes() == b"as it was"
+    assert [path.name for path in tmp_path.iterdir()] == ["kernels.so"]
