@@ -4,8 +4,8 @@
 
 Each class is a subclass of torch's of the same name: constructor, parameters, `state_dict`, copying, pickling, moving
 between devices and types are torch's own code. Only the way of computing differs, and only where it pays (see
-`unrolled.unroll.fused` and `.native`): on a CPU, a `PackedSequence`; padded batches of a GRU or a simple network, and of
-an LSTM a few rows in inference or a single step. Everything else, among it every input that torch refuses, goes to
+`unrolled.unroll.fused` and `.native`): on a CPU, a `PackedSequence`; padded batches of a GRU or a simple network; of an
+LSTM a few rows in inference, or a single step. Everything else, among it every input that torch refuses, goes to
 torch's own `forward`, so that the errors are torch's own too. From the same seed, dropout between layers drops what
 torch's drops.
 
