@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 CHUNKING = ("features=pos:2", "hidden_size=200", "characters=cnn", "embedding_dropout=0.5")
-TREC = ("characters=lstm", "dropout=0.5", "embedding_dropout=0.5", "label_smoothing=0.1", "batch_rows=16", "epochs=10")
+TREC = ("characters=lstm", "dropout=0.5", "embedding_dropout=0.5", "label_smoothing=0.1", "batch_rows=16", "epochs=20")
 RUNS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ud_en_ewt": ("tagger", "accuracy", ()),
     "conll2000_chunking": ("tagger", "f1", CHUNKING),
