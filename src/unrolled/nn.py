@@ -44,10 +44,8 @@ class _Twin(torch.nn.RNNBase):
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return None
         if isinstance(input, PackedSequence):
-            pays = self._runs_fused(input.data) or (
-                self.mode == "LSTM" and native.is_fused(self._weights()[0], input.data)
-            )
-            if (pays or native.is_quadratic(input)) and self._suits(input, hx):
+            pays = self._runs_fused(input.data) or native.beats_packed(self.mode.lower(), self._weights()[0], input)
+            if pays and self._suits(input, hx):
                 return self._unroll(input, hx)
         elif isinstance(input, Tensor) and input.dim() in (2, 3) and input.numel() and self._pays_padded(input):
             return self._padded(input, hx)
@@ -93,7 +91,7 @@ class _Twin(torch.nn.RNNBase):
         """Whether this is what torch would take, on a CPU. What is wrong with any other, torch says best."""
         self._update_flat_weights()
         data, sizes, weights = x.data, x.batch_sizes, self._flat_weights
-        if torch.is_autocast_enabled("cpu"):
+        if torch.is_autocast_enabled("cpu") and not (fused.is_half() and self._runs_fused(data)):
             return False
         if not all(isinstance(w, Tensor) and (w.device.type, w.dtype) == ("cpu", data.dtype) for w in weights):
             return False

@@ -18,6 +18,7 @@ from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
 from unrolled.cells.lstm_coupled import LSTMCoupled
 from unrolled.cells.lstm_peephole import LSTMPeephole
+from unrolled.errors import BadOption
 from unrolled.kernels import library
 from unrolled.layers.weight_drop import WeightDrop
 from unrolled.unroll import choose, fused, scan
@@ -33,7 +34,7 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "elman_tanh": Elman,
     "elman_relu": lambda *sizes, **options: Elman(*sizes, nonlinearity="relu", **options),
 }
-ISAS = ("avx512", "avx2", "portable")
+ISAS = ("avx512bf16", "avx512", "avx2", "portable")
 LENGTHS = {1: [5], 3: [6, 4, 1], 32: [9, 9, 8] + [7] * 5 + [4] * 11 + [3] * 6 + [1] * 7}
 SIZES = (1, 7, 16, 50, 64, 256, 300)
 
@@ -133,6 +134,47 @@ def test_both_directions_agree_with_the_reference_in_float64(name: str, hidden: 
         found = results(both, cells, x, given, torch.float32)
         rounded = results(apart, cells, x, given, torch.float32)
         agree(found, results(apart, cells, x, given, torch.float64), batch, rounded)
+
+
+@pytest.mark.parametrize("hidden", SIZES)
+@pytest.mark.parametrize("name", CELLS)
+def test_in_bfloat16_the_kernels_are_within_its_rounding(name: str, hidden: int, isa: str) -> None:
+    torch.manual_seed(hidden)
+    for batch, lengths in LENGTHS.items():
+        cells, x = [CELLS[name](5, hidden) for _ in range(2)], packed(lengths, 5)
+        given = tuple(random_state(cell, batch) for cell in cells)
+        with fused.precision("bfloat16"):
+            found = results(choose.unroll_both, cells, x, given, torch.float32)
+        wanted = results(apart, cells, x, given, torch.float64)
+        for what, right in wanted.items():
+            error = (found[what].double() - right).abs()
+            if name == "elman_relu" and what.startswith("gradient"):
+                # Where an argument is near zero, rounding decides whether its gradient is there at all.
+                assert error.norm() <= 0.25 * right.norm(), (batch, what)
+            else:
+                # Of a single unit the sums are of few terms, which cancel.
+                assert error.max() <= (0.01 if hidden > 1 else 0.025) * right.abs().max(), (batch, what)
+
+
+def test_bfloat16_is_asked_for_by_autocast_or_by_name_and_by_nothing_else() -> None:
+    cell, x = LSTM(30, 40), packed([9, 9, 3], 30)
+    plain = choose.unroll(cell, x)[0].data
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        automatic = choose.unroll(cell, x)[0].data
+    with fused.precision("bfloat16"):
+        named = choose.unroll(cell, x)[0].data
+        with torch.no_grad():
+            inferred = choose.unroll(cell, x)[0].data
+    assert automatic.dtype is torch.float32
+    assert torch.equal(automatic, named)
+    assert torch.equal(inferred, named)
+    assert not torch.equal(plain, named)
+    assert torch.equal(plain, choose.unroll(cell, x)[0].data)
+    with (
+        pytest.raises(BadOption, match="the precision is 'float32' or 'bfloat16', not 'half'"),
+        fused.precision("half"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("name", CELLS)

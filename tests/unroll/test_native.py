@@ -197,7 +197,7 @@ def test_in_training_the_packed_kernel_never_gets_many_steps_at_once(monkeypatch
         return kernel(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(native, "_packed", watched)
-    cell, x = GRU(3, 4), packed([100, 40, 3], dtype=torch.float32)
+    cell, x = LSTM(3, 4, dtype=torch.float64), packed([100, 40, 3])
     native.unroll(cell, x)
     assert sum(seen) == 100
     assert max(seen) <= native.STEPS

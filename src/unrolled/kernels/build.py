@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "csrc"
@@ -27,7 +28,12 @@ FLAGS = (
 # GCC 12 warns of its own headers (its bug 105593).
 QUIET = ("-Wno-maybe-uninitialized",)
 INSTRUCTION_SETS = {
-    "x86_64": {"avx512": ("-march=x86-64-v4",), "avx2": ("-mavx2", "-mfma"), "portable": ()},
+    "x86_64": {
+        "avx512bf16": ("-march=x86-64-v4", "-mavx512bf16"),
+        "avx512": ("-march=x86-64-v4",),
+        "avx2": ("-mavx2", "-mfma"),
+        "portable": (),
+    },
 }
 """Architecture -> name -> flags; others have the portable kernels alone, which for 64-bit ARM are its NEON."""
 
@@ -60,10 +66,16 @@ def build(target: Path = LIBRARY, *, flags: Sequence[str] = (), command: Sequenc
     with tempfile.TemporaryDirectory() as scratch:
         jobs = [("isa.cpp", name, (f"-DISA={name}", *more)) for name, more in sets.items()]
         jobs += [(f"{name}.cpp", name, ()) for name in ("api", "pool")]
-        objects = []
-        for source, name, more in jobs:
-            objects.append(str(Path(scratch) / f"{name}.o"))
-            _run([*command, *FLAGS, *QUIET, *more, *flags, "-c", str(SOURCES / source), "-o", objects[-1]])
+        objects = [str(Path(scratch) / f"{name}.o") for _, name, _ in jobs]
+        with ThreadPoolExecutor(os.cpu_count()) as workers:
+            compiling = [
+                workers.submit(
+                    _run, [*command, *FLAGS, *QUIET, *more, *flags, "-c", str(SOURCES / source), "-o", target]
+                )
+                for (source, _, more), target in zip(jobs, objects, strict=True)
+            ]
+            for job in compiling:
+                job.result()
         made = Path(scratch) / "made.so"
         _run([*command, "-shared", "-pthread", *flags, *objects, "-o", str(made)])
         # Beside the target first: from one file system to another a move is a copy, which can stop half-way.

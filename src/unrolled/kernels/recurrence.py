@@ -16,6 +16,9 @@ from torch import Tensor
 
 from unrolled.kernels.library import Layer, Product, load
 
+_TYPES = (torch.float32, torch.bfloat16)
+"""Of packed weights."""
+
 SMALL = 1 << 21
 """Multiplications of a layer below which a second thread costs more than it brings."""
 
@@ -65,13 +68,14 @@ class Packed:
     """The weights of one direction, laid out for the pass forwards.
 
     inputs: for each block of `Kind.inputs` the panels; hidden: the recurrent panels; bias: what is added to the input's
-    share; vectors: what the cell adds itself.
+    share; vectors: what the cell adds itself; half: whether the panels are bfloat16.
     """
 
     inputs: tuple[Tensor, ...]
     hidden: Tensor
     bias: Tensor | None
     vectors: Tensor | None
+    half: bool
 
 
 class Kept(NamedTuple):
@@ -95,19 +99,19 @@ def supports(kind: str, x: Tensor, weights: Sequence[Tensor | None]) -> bool:
     return fit and kind in KINDS and load() is not None
 
 
-def pack(kind: str, w: Weights) -> Packed:
-    """Lay the weights out for the pass forwards."""
+def pack(kind: str, w: Weights, half: bool = False) -> Packed:
+    """Lay the weights out for the pass forwards, rounded to bfloat16 where `half` says so."""
     library, k, hidden = _library(), KINDS[kind], w.hh.shape[1]
     inputs = []
     for first, count, _ in k.inputs:
         block = _rows(w.ih[first * hidden : (first + count) * hidden])
         depth, columns = block.shape[1], block.shape[0]
-        panels = torch.empty(library.unrolled_packed_size(depth, columns))
-        library.unrolled_pack(block.data_ptr(), block.stride(0), depth, columns, 1, panels.data_ptr())
+        panels = torch.empty(library.unrolled_packed_size(half, depth, columns), dtype=_TYPES[half])
+        library.unrolled_pack(half, block.data_ptr(), block.stride(0), depth, columns, 1, panels.data_ptr())
         inputs.append(panels)
     recurrent = _rows(w.hh)
-    panels = torch.empty(library.unrolled_forward_size(k.code, hidden))
-    library.unrolled_pack_forward(k.code, recurrent.data_ptr(), recurrent.stride(0), hidden, panels.data_ptr())
+    panels = torch.empty(library.unrolled_forward_size(k.code, half, hidden), dtype=_TYPES[half])
+    library.unrolled_pack_forward(k.code, half, recurrent.data_ptr(), recurrent.stride(0), hidden, panels.data_ptr())
     bias, vectors = w.bias_ih, w.vectors
     if kind == "gru":
         vectors = w.hh.new_zeros(hidden) if w.bias_hh is None else w.bias_hh[2 * hidden :].contiguous()
@@ -115,7 +119,7 @@ def pack(kind: str, w: Weights) -> Packed:
             bias = torch.cat([bias[: 2 * hidden] + w.bias_hh[: 2 * hidden], bias[2 * hidden :]])
     elif bias is not None and w.bias_hh is not None:
         bias = bias + w.bias_hh
-    return Packed(tuple(inputs), panels, None if bias is None else bias.contiguous(), _whole(vectors))
+    return Packed(tuple(inputs), panels, None if bias is None else bias.contiguous(), _whole(vectors), half)
 
 
 def forward(
@@ -151,7 +155,7 @@ def forward(
     for place, (p, state) in enumerate(zip(packed, states, strict=True)):
         gates = x.new_empty(len(x), k.width * hidden)
         for panels, (first, count, to) in zip(p.inputs, k.inputs, strict=True):
-            _multiply(x, panels, p.bias, first * hidden, gates, to * hidden, count * hidden, threads)
+            _multiply(p.half, x, panels, p.bias, first * hidden, gates, to * hidden, count * hidden, threads)
         h0 = _state(state[0], sizes, hidden)
         c = _state(state[1], sizes, hidden).clone() if k.memory else None
         cells = x.new_empty(len(x), hidden) if keep and k.memory else None
@@ -165,7 +169,7 @@ def forward(
         final.append((h,) if c is None else (h, c))
         kept.append(Kept(gates, cells))
         alive.append(h0)
-    library.unrolled_forward(k.code, layers, len(packed), threads)
+    library.unrolled_forward(k.code, packed[0].half, layers, len(packed), threads)
     for layer, state in zip(layers, final, strict=True):
         library.unrolled_last(ctypes.byref(layer), state[0].data_ptr())
     return outputs, final, kept
@@ -183,6 +187,7 @@ def backward(
     gradient: Tensor,
     gradients: Sequence[tuple[Tensor, ...]],
     need_x: bool = True,
+    half: bool = False,
 ) -> tuple[Tensor | None, list[Gradients]]:
     """The gradients of `forward`.
 
@@ -191,6 +196,7 @@ def backward(
         weights: of each direction, as they were.
         gradient: of the outputs. gradients: of each direction's last state.
         need_x: whether the input's gradient is wanted.
+        half: whether products are of bfloat16.
     """
     library, k, threads = _library(), KINDS[kind], 1
     x, gradient, hidden = _rows(x), _rows(gradient), states[0][0].shape[1]
@@ -198,7 +204,7 @@ def backward(
         threads = torch.get_num_threads()
     layers, alive = (Layer * len(weights))(), []
     for place, (w, state, held, last) in enumerate(zip(weights, states, kept, gradients, strict=True)):
-        packed, vectors = _pack_backward(k, w), _backward_vectors(kind, w)
+        packed, vectors = _pack_backward(k, w, half), _backward_vectors(kind, w)
         h0 = _state(state[0], sizes, hidden)
         c0 = _state(state[1], sizes, hidden) if k.memory else None
         dgates, dh = torch.empty_like(held.gates), _state(last[0], sizes, hidden).clone()
@@ -212,14 +218,14 @@ def backward(
         layer.dh, layer.dh_stride = gradient.data_ptr() + 4 * place * hidden, gradient.stride(0)
         layer.dgates, layer.dh_carry, layer.dc_carry = dgates.data_ptr(), dh.data_ptr(), _pointer(dc)
         alive.append((packed, vectors, h0, c0, dgates, dh, dc))
-    library.unrolled_backward(k.code, layers, len(weights), threads)
+    library.unrolled_backward(k.code, half, layers, len(weights), threads)
     dx = torch.empty_like(x) if need_x else None
     found = []
     for place, (w, held, (_, _, _, c0, dgates, dh, dc)) in enumerate(zip(weights, kept, alive, strict=True)):
         if dx is not None:
-            _input_gradient(k, w, dgates, dx, add=place > 0, threads=threads)
+            _input_gradient(k, w, dgates, dx, add=place > 0, half=half, threads=threads)
         layer = layers[place]
-        given = _weight_gradients(kind, x, w, dgates, layer, threads)
+        given = _weight_gradients(kind, x, w, dgates, layer, half, threads)
         if kind == "lstm_peephole":
             before = _cells_before(held.cells, c0, sizes, starts, reverse=place == 1)
             given = given._replace(vectors=_peephole_gradient(dgates, held.cells, before))
@@ -268,6 +274,7 @@ def _pointer(x: Tensor | None) -> int | None:
 
 
 def _multiply(
+    half: bool,
     a: Tensor,
     panels: Tensor,
     bias: Tensor | None,
@@ -284,14 +291,14 @@ def _multiply(
         a.data_ptr(), a.stride(0), len(a), a.shape[1], columns, panels.data_ptr(), started,
         c.data_ptr() + 4 * to, c.stride(0), add,
     )  # fmt: skip
-    _library().unrolled_multiply(ctypes.byref(product), threads)
+    _library().unrolled_multiply(half, ctypes.byref(product), threads)
 
 
-def _pack_backward(k: Kind, w: Weights) -> Tensor:
+def _pack_backward(k: Kind, w: Weights, half: bool) -> Tensor:
     library, recurrent = _library(), _rows(w.hh)
     hidden = recurrent.shape[1]
-    packed = torch.empty(library.unrolled_backward_size(k.code, hidden))
-    library.unrolled_pack_backward(k.code, recurrent.data_ptr(), recurrent.stride(0), hidden, packed.data_ptr())
+    packed = torch.empty(library.unrolled_backward_size(k.code, half, hidden), dtype=_TYPES[half])
+    library.unrolled_pack_backward(k.code, half, recurrent.data_ptr(), recurrent.stride(0), hidden, packed.data_ptr())
     return packed
 
 
@@ -299,25 +306,28 @@ def _backward_vectors(kind: str, w: Weights) -> Tensor | None:
     return _whole(w.vectors) if kind == "lstm_peephole" else None
 
 
-def _input_gradient(k: Kind, w: Weights, dgates: Tensor, dx: Tensor, *, add: bool, threads: int) -> None:
+def _input_gradient(k: Kind, w: Weights, dgates: Tensor, dx: Tensor, *, add: bool, half: bool, threads: int) -> None:
     library, hidden = _library(), w.hh.shape[1]
     for place, (first, count, at) in enumerate(k.inputs):
         block = _rows(w.ih[first * hidden : (first + count) * hidden])
-        panels = torch.empty(library.unrolled_packed_size(len(block), block.shape[1]))
-        library.unrolled_pack(block.data_ptr(), block.stride(0), len(block), block.shape[1], 0, panels.data_ptr())
+        size = library.unrolled_packed_size(half, len(block), block.shape[1])
+        panels = torch.empty(size, dtype=_TYPES[half])
+        library.unrolled_pack(half, block.data_ptr(), block.stride(0), len(block), block.shape[1], 0, panels.data_ptr())
         part = dgates[:, at * hidden : (at + count) * hidden]
-        _multiply(part, panels, None, 0, dx, 0, dx.shape[1], threads, add or place > 0)
+        _multiply(half, part, panels, None, 0, dx, 0, dx.shape[1], threads, add or place > 0)
 
 
-def _weight_gradients(kind: str, x: Tensor, w: Weights, dgates: Tensor, layer: Layer, threads: int) -> Weights:
+def _weight_gradients(
+    kind: str, x: Tensor, w: Weights, dgates: Tensor, layer: Layer, half: bool, threads: int
+) -> Weights:
     library, k, hidden = _library(), KINDS[kind], w.hh.shape[1]
     ih, hh = torch.empty_like(w.ih, memory_format=torch.contiguous_format), w.hh.new_empty(w.hh.shape)
     for first, count, at in k.inputs:
         library.unrolled_outer(
-            dgates.data_ptr() + 4 * at * hidden, dgates.stride(0), count * hidden, len(x), x.data_ptr(), x.stride(0),
-            x.shape[1], ih.data_ptr() + 4 * first * hidden * x.shape[1], x.shape[1], 0, threads,
+            half, dgates.data_ptr() + 4 * at * hidden, dgates.stride(0), count * hidden, len(x), x.data_ptr(),
+            x.stride(0), x.shape[1], ih.data_ptr() + 4 * first * hidden * x.shape[1], x.shape[1], 0, threads,
         )  # fmt: skip
-    library.unrolled_recurrent_outer(ctypes.byref(layer), 0, k.blocks * hidden, hh.data_ptr(), hidden, threads)
+    library.unrolled_recurrent_outer(half, ctypes.byref(layer), k.blocks * hidden, hh.data_ptr(), hidden, threads)
     if w.bias_ih is None:
         return Weights(ih, hh)
     sums = w.hh.new_empty(k.width * hidden)

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
 from typing import Any
 
@@ -49,11 +51,38 @@ PEEPHOLES = ("weight_ci", "weight_cf", "weight_co")
 FEW = 16
 """Elements of a batch in training below which laying the weights out costs more than the kernels save."""
 
+GIVEN = 6
+"""Arguments of the graph's step before its tensors."""
+
 States = tuple[Tensor, ...]
 """(h,) or (h, c), each (batch, hidden)."""
 
 Slow = Callable[[Tensor, list[Weights], list[States]], "tuple[Tensor, list[States]]"]
 """The same layer from the same tensors by operations that torch can derive twice."""
+
+
+_half: ContextVar[bool] = ContextVar("half", default=False)
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Within this, products are of numbers rounded to `bfloat16`, or, as always otherwise, of `float32`.
+
+    Sums, states, gates and all that comes out are float32 in either case. `torch.autocast("cpu", torch.bfloat16)` asks
+    for the same. Raises `BadOption` for any other name.
+    """
+    if name not in ("float32", "bfloat16"):
+        raise BadOption(f"the precision is 'float32' or 'bfloat16', not {name!r}")
+    before = _half.set(name == "bfloat16")
+    try:
+        yield
+    finally:
+        _half.reset(before)
+
+
+def is_half() -> bool:
+    """Whether products are to be of bfloat16."""
+    return _half.get() or (torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16)
 
 
 def supports(cell: Cell, x: PackedSequence) -> bool:
@@ -144,12 +173,13 @@ def run(
             return native.run_layer(kind, given, x._replace(data=data), states)
 
     begin = starts(x.batch_sizes)
+    half = is_half()
     tensors = [t for w, state in zip(weights, states, strict=True) for t in (*w, *state)]
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x.data, *tensors)):
-        outputs, *flat = _Fused.apply(slow, kind, x.batch_sizes, begin, len(weights), x.data, *tensors)
+        outputs, *flat = _Fused.apply(slow, kind, half, x.batch_sizes, begin, len(weights), x.data, *tensors)
         each = len(states[0])
         return outputs, [tuple(flat[k : k + each]) for k in range(0, len(flat), each)]
-    packed = [_packed(kind, w) for w in weights]
+    packed = [_packed(kind, w, half) for w in weights]
     outputs, final, _ = recurrence.forward(kind, x.data, x.batch_sizes, begin, packed, states, keep=False)
     return outputs, final
 
@@ -159,12 +189,20 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, slow: Slow, kind: str, sizes: Tensor, starts: Tensor, directions: int, x: Tensor, *tensors: Any
+        ctx: Any,
+        slow: Slow,
+        kind: str,
+        half: bool,
+        sizes: Tensor,
+        starts: Tensor,
+        directions: int,
+        x: Tensor,
+        *tensors: Any,
     ) -> tuple[Tensor, ...]:
         weights, states = _parted(tensors, directions)
-        packed = [recurrence.pack(kind, w) for w in weights]
+        packed = [recurrence.pack(kind, w, half) for w in weights]
         outputs, final, kept = recurrence.forward(kind, x, sizes, starts, packed, states, keep=True)
-        ctx.slow, ctx.kind, ctx.directions = slow, kind, directions
+        ctx.slow, ctx.kind, ctx.half, ctx.directions = slow, kind, half, directions
         ctx.save_for_backward(x, sizes, starts, outputs, *tensors, *(t for held in kept for t in held))
         return outputs, *(t for state in final for t in state)
 
@@ -176,14 +214,15 @@ class _Fused(torch.autograd.Function):
         each = len(states[0])
         last = [tuple(gradients[k : k + each]) for k in range(0, len(gradients), each)]
         if torch.is_grad_enabled():
-            return *[None] * 5, *_derived(ctx, x, weights, states, [gradient, *gradients])
+            return *[None] * GIVEN, *_derived(ctx, x, weights, states, [gradient, *gradients])
         kept = [recurrence.Kept(*held[k : k + 2]) for k in range(0, len(held), 2)]
-        dx, found = recurrence.backward(
-            ctx.kind, x, sizes, starts, weights, states, outputs, kept, gradient, last, need_x=ctx.needs_input_grad[5]
-        )
+        found_x, found = recurrence.backward(
+            ctx.kind, x, sizes, starts, weights, states, outputs, kept, gradient, last,
+            need_x=ctx.needs_input_grad[GIVEN], half=ctx.half,
+        )  # fmt: skip
         flat = [t for g in found for t in (*g.weights, g.h0, *([] if g.c0 is None else [g.c0]))]
-        wanted = ctx.needs_input_grad[5:]
-        return *[None] * 5, *(t if want else None for t, want in zip([dx, *flat], wanted, strict=True))
+        wanted = ctx.needs_input_grad[GIVEN:]
+        return *[None] * GIVEN, *(t if want else None for t, want in zip([found_x, *flat], wanted, strict=True))
 
 
 def _derived(
@@ -191,7 +230,7 @@ def _derived(
 ) -> list[Tensor | None]:
     """The gradients by the slow way, with a graph of their own."""
     given = [x, *(t for w, state in zip(weights, states, strict=True) for t in (*w, *state))]
-    wanted = [want and t is not None for t, want in zip(given, ctx.needs_input_grad[5:], strict=True)]
+    wanted = [want and t is not None for t, want in zip(given, ctx.needs_input_grad[GIVEN:], strict=True)]
     outputs, final = ctx.slow(x, weights, states)
     came = [outputs, *(t for state in final for t in state)]
     asked = [t for t, want in zip(given, wanted, strict=True) if want and t is not None]
@@ -235,16 +274,16 @@ _known: Any = WeakIdKeyDictionary()
 _lock = threading.Lock()
 
 
-def _packed(kind: str, w: Weights) -> Packed:
+def _packed(kind: str, w: Weights, half: bool) -> Packed:
     try:
-        state = (kind, *((t.data_ptr(), t._version, *_sample(t)) for t in w if t is not None))
+        state = (kind, half, *((t.data_ptr(), t._version, *_sample(t)) for t in w if t is not None))
     except RuntimeError:  # born in inference mode, a tensor has no version
-        return recurrence.pack(kind, w)
+        return recurrence.pack(kind, w, half)
     with _lock:
         known = _known.get(w.hh)
     if known is not None and known[0] == state:
         return known[1]
-    packed = recurrence.pack(kind, w)
+    packed = recurrence.pack(kind, w, half)
     with _lock:
         _known[w.hh] = (state, packed)
     return packed

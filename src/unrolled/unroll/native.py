@@ -1,9 +1,9 @@
 """Torch's own kernels: the LSTM, with and without projection, the GRU and the simple recurrent network.
 
 Same signature and, up to rounding, same result as `scan`: outputs, state, every gradient, second derivatives. On a CPU
-there are four ways to call them, since torch is fast on some inputs and slow on others. Ratios are times over torch's
-packed kernel on the same input, hidden size 64 to 512, 8 to 64 rows, one core of a Zen 4, torch 2.13, other work going
-on beside it; `benchmarks/unroll.py` measures again.
+there are several ways to call them, since torch is fast on some inputs and slow on others. Ratios are times over
+torch's packed kernel on the same input, hidden size 64 to 512, 8 to 64 rows, one core of a Zen 4, torch 2.13, other
+work going on beside it; `benchmarks/speed.py` measures again (`UNROLLED_KERNELS=none`: all that is ours is this).
 
 - Equal lengths: a packed batch is then a padded one without padding, and is seen as such, at no cost.
 - One time step, LSTM: oneDNN re-arranges the weights at each call, which a single step never earns back; torch's
@@ -11,9 +11,11 @@ on beside it; `benchmarks/unroll.py` measures again.
 - Ragged, where oneDNN has a fused kernel (the LSTM in float32 and bfloat16). It takes padded input only, so the
   batch is laid out as a staircase of a few rectangles with a little padding, and the state goes from each to the next:
   1.4 to 3.5 times in training, 1.1 to 2.5 in inference. Padding all of 32 or 64 rows would be 0.5 to 1.8 times.
+- Ragged, the GRU and the simple network, where gradients are wanted: `handwritten`, 1.3 to 1.9 times. (A staircase gave
+  the GRU 0.9 to 1.2 times.)
 - Ragged, all else: torch's packed kernel, whose backward pass allocates a whole gradient for each time step and is so
   quadratic in the length. It gets a few dozen time steps at a time, which makes it linear: 1.0 times where the longest
-  row has 30 elements, 1.0 to 1.5 at 60, 1.6 to 4 at 300 to 600. (A staircase gave the GRU 0.9 to 1.2 times.)
+  row has 30 elements, 1.0 to 1.5 at 60, 1.6 to 4 at 300 to 600.
 
 In the staircase a row that has ended must keep its state. Its outputs are not read again, so h is the output at the
 last true element; but c is not among the outputs. One more input feature, 1 in padding and 0 elsewhere, with a weight
@@ -26,6 +28,7 @@ On other devices all goes to torch's packed kernel (cuDNN has a good one).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import _VF, Tensor
@@ -36,6 +39,7 @@ from unrolled.cells.elman import Elman
 from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
 from unrolled.cells.lstm_projected import LSTMProjected
+from unrolled.unroll import handwritten
 from unrolled.unroll.packing import Staircase, eager, layout, reverse, staircase
 
 SEGMENT = 100
@@ -116,6 +120,9 @@ def run(kernel: str, weights: Sequence[Tensor], x: PackedSequence, state: States
         return outputs.flatten(0, 1), final
     if fused:
         return _up_the_stairs(weights, x, state, staircase(sizes, SEGMENT))
+    if kernel != "lstm" and torch.is_grad_enabled():
+        outputs, last = handwritten.run(kernel, weights, x.data, sizes, state[0], partial(_derivable, kernel, sizes))
+        return outputs, (last,)
     if is_quadratic(x):
         return _a_few_steps_at_a_time(kernel, weights, x, state)
     return _packed(kernel, weights, x.data, sizes, state)
@@ -139,6 +146,12 @@ def is_quadratic(x: PackedSequence) -> bool:
     return torch.is_grad_enabled() and len(x.batch_sizes) > STEPS
 
 
+def beats_packed(kernel: str, weights: Sequence[Tensor], x: PackedSequence) -> bool:
+    """Whether a packed batch on a CPU is better run here than by torch's packed kernel."""
+    plain = kernel != "lstm" and torch.is_grad_enabled() and not _is_projected(weights)
+    return plain or is_quadratic(x) or (kernel == "lstm" and is_fused(weights, x.data))
+
+
 def is_fused(weights: Sequence[Tensor], x: Tensor) -> bool:
     """Whether oneDNN runs an LSTM of these weights as one kernel. A wrong guess costs time, never the result."""
     return (
@@ -153,6 +166,13 @@ def is_fused(weights: Sequence[Tensor], x: Tensor) -> bool:
 
 def _is_projected(weights: Sequence[Tensor]) -> bool:
     return len(weights) in (3, 5)
+
+
+def _derivable(
+    kernel: str, sizes: Tensor, weights: Sequence[Tensor], data: Tensor, h0: Tensor
+) -> tuple[Tensor, Tensor]:
+    outputs, (last,) = _packed(kernel, weights, data, sizes, (h0,))
+    return outputs, last
 
 
 def _padded(kernel: str, weights: Sequence[Tensor], x: Tensor, state: States) -> tuple[Tensor, States]:

@@ -1,19 +1,17 @@
-// What Python calls: a plain C interface of raw pointers and sizes. Here the instruction set is chosen, and the work
-// is split among threads. Nothing is checked here: `functions.py` has looked at every size before a pointer gets here.
+// Behind the C interface: here the instruction set is chosen, and the work is split among threads. Nothing is checked:
+// `recurrence.py` has looked at every size before a pointer gets here.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
 
-#include "gemm_types.h"
+#include "api.h"
 #include "kernels.h"
 #include "pool.h"
 
-#define EXPORT extern "C" __attribute__((visibility("default")))
-
 extern const Kernels unrolled_kernels_portable;
 #if defined(__x86_64__)
-extern const Kernels unrolled_kernels_avx512, unrolled_kernels_avx2;
+extern const Kernels unrolled_kernels_avx512bf16, unrolled_kernels_avx512, unrolled_kernels_avx2;
 #endif
 
 namespace {
@@ -23,6 +21,7 @@ bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+bool has_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 
@@ -30,6 +29,7 @@ bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_support
 const Kernels* find(const char* name) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
+  if (has_bf16() && (!name || !std::strcmp(name, "avx512bf16"))) return &unrolled_kernels_avx512bf16;
   if (has_avx512() && (!name || !std::strcmp(name, "avx512"))) return &unrolled_kernels_avx512;
   if (has_avx2() && (!name || !std::strcmp(name, "avx2"))) return &unrolled_kernels_avx2;
 #endif
@@ -38,11 +38,14 @@ const Kernels* find(const char* name) {
 
 const Kernels* kernels = find(nullptr);
 
-// Room for intermediate results, one for each thread; it grows to what was needed most.
-float* scratch(std::size_t floats) {
-  thread_local std::vector<float> room;
-  if (room.size() < floats) room = std::vector<float>(floats);
-  return room.data();
+// Room for so many numbers, floats or halves, one for each thread; it grows to what was needed most.
+void* scratch(int64_t numbers, int64_t half) {
+  thread_local std::vector<char> room;
+  constexpr std::size_t line = 64;
+  std::size_t bytes = static_cast<std::size_t>(numbers) * (half ? 2 : 4) + line;
+  if (room.size() < bytes) room = std::vector<char>(bytes);
+  std::uintptr_t start = reinterpret_cast<std::uintptr_t>(room.data());
+  return reinterpret_cast<void*>((start + line - 1) / line * line);
 }
 
 // Elements of the first `rows` rows.
@@ -60,7 +63,7 @@ std::vector<Slice> slices(const Layer& l, int64_t parts) {
     int64_t to = from;
     if (part + 1 == parts) to = l.batch;
     while (to < l.batch && elements(l, to) * parts < all * (part + 1)) to++;
-    if (to > from) found.push_back({&l, from, to});
+    if (to > from) found.push_back({&l, from, to, nullptr});
     from = to;
   }
   return found;
@@ -68,7 +71,7 @@ std::vector<Slice> slices(const Layer& l, int64_t parts) {
 
 using Pass = void (*)(const Slice&);
 
-void run(const Layer* layers, int64_t count, int64_t threads, Pass pass) {
+void run(const CellKernels& cell, const Layer* layers, int64_t count, int64_t half, int64_t threads, Pass pass) {
   std::vector<Slice> work;
   // Directions side by side; where there are more threads than directions, each direction's rows are cut.
   int64_t parts = (threads + count - 1) / count;
@@ -77,7 +80,14 @@ void run(const Layer* layers, int64_t count, int64_t threads, Pass pass) {
   }
   int workers = static_cast<int>(threads < static_cast<int64_t>(work.size()) ? threads : work.size());
   in_parallel(workers, [&](int k) {
-    for (std::size_t j = k; j < work.size(); j += workers) pass(work[j]);
+    for (std::size_t j = k; j < work.size(); j += workers) {
+      Slice& slice = work[j];
+      if (half) {
+        int64_t room = cell.room(slice.layer->hidden, slice.to - slice.from);
+        slice.halves = static_cast<uint16_t*>(scratch(room, half));
+      }
+      pass(slice);
+    }
   });
 }
 
@@ -92,6 +102,13 @@ void in_parts(int64_t count, int64_t unit, int64_t threads, F f) {
   });
 }
 
+void outer(const Outer& p, int64_t half, int64_t threads) {
+  const TypeKernels& of = kernels->of[half];
+  in_parts(p.rows, 96, threads, [&](int64_t, int64_t from, int64_t to) {
+    of.outer(p, from, to, scratch(of.outer_scratch(p.columns), half));
+  });
+}
+
 }  // namespace
 
 EXPORT const char* unrolled_isa() { return kernels->name; }
@@ -103,53 +120,75 @@ EXPORT int64_t unrolled_use(const char* name) {
   return found != nullptr;
 }
 
-EXPORT int64_t unrolled_forward_size(int64_t cell, int64_t hidden) { return kernels->cells[cell].forward_size(hidden); }
+// Everywhere below `half` is 1 where weights are, or are to be, bfloat16, and sizes are in numbers of that type.
 
-EXPORT int64_t unrolled_backward_size(int64_t cell, int64_t hidden) {
-  return kernels->cells[cell].backward_size(hidden);
+EXPORT int64_t unrolled_forward_size(int64_t cell, int64_t half, int64_t hidden) {
+  return kernels->of[half].cells[cell].forward_size(hidden);
 }
 
-EXPORT void unrolled_pack_forward(int64_t cell, const float* weights, int64_t stride, int64_t hidden, float* packed) {
-  kernels->cells[cell].pack_forward(weights, stride, hidden, packed);
+EXPORT int64_t unrolled_backward_size(int64_t cell, int64_t half, int64_t hidden) {
+  return kernels->of[half].cells[cell].backward_size(hidden);
 }
 
-EXPORT void unrolled_pack_backward(int64_t cell, const float* weights, int64_t stride, int64_t hidden, float* packed) {
-  kernels->cells[cell].pack_backward(weights, stride, hidden, packed);
+EXPORT void unrolled_pack_forward(int64_t cell, int64_t half, const float* weights, int64_t stride, int64_t hidden,
+                                  void* packed) {
+  kernels->of[half].cells[cell].pack_forward(weights, stride, hidden, packed);
 }
 
-EXPORT int64_t unrolled_packed_size(int64_t depth, int64_t columns) { return kernels->packed_size(depth, columns); }
-
-EXPORT void unrolled_pack(const float* weights, int64_t stride, int64_t depth, int64_t columns, int64_t transposed,
-                          float* packed) {
-  kernels->pack(weights, stride, depth, columns, transposed, packed);
+EXPORT void unrolled_pack_backward(int64_t cell, int64_t half, const float* weights, int64_t stride, int64_t hidden,
+                                   void* packed) {
+  kernels->of[half].cells[cell].pack_backward(weights, stride, hidden, packed);
 }
 
-EXPORT void unrolled_forward(int64_t cell, const Layer* layers, int64_t count, int64_t threads) {
-  const CellKernels& of = kernels->cells[cell];
-  run(layers, count, threads, layers->keep ? of.forward : of.infer);
+EXPORT int64_t unrolled_packed_size(int64_t half, int64_t depth, int64_t columns) {
+  return kernels->of[half].packed_size(depth, columns);
 }
 
-EXPORT void unrolled_backward(int64_t cell, const Layer* layers, int64_t count, int64_t threads) {
-  run(layers, count, threads, kernels->cells[cell].backward);
+EXPORT void unrolled_pack(int64_t half, const float* weights, int64_t stride, int64_t depth, int64_t columns,
+                          int64_t transposed, void* packed) {
+  kernels->of[half].pack(weights, stride, depth, columns, transposed, packed);
 }
 
-EXPORT void unrolled_multiply(const Product* p, int64_t threads) {
-  in_parts(p->rows, 6, threads, [&](int64_t, int64_t from, int64_t to) { kernels->multiply(*p, from, to); });
+EXPORT void unrolled_forward(int64_t cell, int64_t half, const Layer* layers, int64_t count, int64_t threads) {
+  const CellKernels& of = kernels->of[half].cells[cell];
+  run(of, layers, count, half, threads, layers->keep ? of.forward : of.infer);
 }
 
-EXPORT void unrolled_outer(const float* a, int64_t a_stride, int64_t rows, int64_t depth, const float* b,
+EXPORT void unrolled_backward(int64_t cell, int64_t half, const Layer* layers, int64_t count, int64_t threads) {
+  const CellKernels& of = kernels->of[half].cells[cell];
+  run(of, layers, count, half, threads, of.backward);
+}
+
+EXPORT void unrolled_multiply(int64_t half, const Product* p, int64_t threads) {
+  const TypeKernels& of = kernels->of[half];
+  in_parts(p->rows, 6, threads, [&](int64_t, int64_t from, int64_t to) {
+    of.multiply(*p, from, to, scratch(of.multiply_scratch(p->depth, to - from), half));
+  });
+}
+
+// One tick: the input's share of the gates, then the cell. The hidden state goes from layer->h0 to layer->h, and the two
+// change places, so that the next call goes on from here.
+EXPORT void unrolled_step(int64_t cell, int64_t half, Layer* layer, const Product* inputs, int64_t count) {
+  for (int64_t k = 0; k < count; k++) unrolled_multiply(half, &inputs[k], 1);
+  const CellKernels& of = kernels->of[half].cells[cell];
+  int64_t room = half ? of.room(layer->hidden, layer->batch) : 0;
+  of.infer({layer, 0, layer->batch, half ? static_cast<uint16_t*>(scratch(room, half)) : nullptr});
+  float* now = layer->h;
+  layer->h = const_cast<float*>(layer->h0);
+  layer->h0 = now;
+}
+
+EXPORT void unrolled_outer(int64_t half, const float* a, int64_t a_stride, int64_t rows, int64_t depth, const float* b,
                            int64_t b_stride, int64_t columns, float* c, int64_t c_stride, int64_t add,
                            int64_t threads) {
   std::vector<const float*> pointers(depth);
   for (int64_t k = 0; k < depth; k++) pointers[k] = b + k * b_stride;
   Outer p = {a, a_stride, rows, depth, columns, pointers.data(), c, c_stride, add};
-  in_parts(rows, 96, threads, [&](int64_t, int64_t from, int64_t to) {
-    kernels->outer(p, from, to, scratch(kernels->outer_scratch(columns)));
-  });
+  outer(p, half, threads);
 }
 
-// The gradient of the recurrent weights: of the gates' gradient, from column `first` on, with the states before.
-EXPORT void unrolled_recurrent_outer(const Layer* layer, int64_t first, int64_t rows, float* c, int64_t c_stride,
+// The gradient of the recurrent weights: of the gates' gradient with the states before.
+EXPORT void unrolled_recurrent_outer(int64_t half, const Layer* layer, int64_t rows, float* c, int64_t c_stride,
                                      int64_t threads) {
   const Layer& l = *layer;
   std::vector<const float*> pointers;
@@ -161,11 +200,9 @@ EXPORT void unrolled_recurrent_outer(const Layer* layer, int64_t first, int64_t 
       pointers.push_back(linked ? l.h + (l.starts[other] + row) * l.h_stride : l.h0 + row * l.hidden);
     }
   }
-  Outer p = {l.dgates + first, l.gates_stride, rows, static_cast<int64_t>(pointers.size()), l.hidden, pointers.data(),
-             c, c_stride, 0};
-  in_parts(rows, 96, threads, [&](int64_t, int64_t from, int64_t to) {
-    kernels->outer(p, from, to, scratch(kernels->outer_scratch(l.hidden)));
-  });
+  Outer p = {l.dgates, l.gates_stride, rows, static_cast<int64_t>(pointers.size()), l.hidden, pointers.data(), c,
+             c_stride, 0};
+  outer(p, half, threads);
 }
 
 EXPORT void unrolled_sums(const float* a, int64_t stride, int64_t rows, int64_t columns, float* total,
@@ -173,6 +210,9 @@ EXPORT void unrolled_sums(const float* a, int64_t stride, int64_t rows, int64_t 
   in_parts(columns, 64, threads,
            [&](int64_t, int64_t from, int64_t to) { kernels->sums(a, stride, rows, from, to, total); });
 }
+
+// Keep the processor's multipliers busy for some rounds; returns the operations done, for measuring its peak.
+EXPORT int64_t unrolled_spin(int64_t half, int64_t rounds) { return kernels->spin(half, rounds); }
 
 // The last hidden state of each row, (batch, hidden).
 EXPORT void unrolled_last(const Layer* layer, float* last) {

@@ -30,14 +30,18 @@ INLINE const float* c_before(const Layer& l, Index t, Index row) {
 struct Place {
   const Layer& l;
   Index t, row, unit, element, lanes;
+  Half* halves;  // the row, in bfloat16, of what the next step multiplies with such weights; or none
 
-  INLINE Place at(const Layer& l, Index t, Index row, Index unit) {
-    return {l, t, row, unit, l.starts[t] + row, lesser(L, l.hidden - unit)};
+  INLINE Place at(const Layer& l, Index t, Index row, Index unit, Half* halves = nullptr) {
+    return {l, t, row, unit, l.starts[t] + row, lesser(L, l.hidden - unit), halves};
   }
   float* block(float* base, Index k) const { return base + element * l.gates_stride + k * l.hidden + unit; }
   Vector gate(Index k) const { return load(block(l.gates, k), lanes); }
   void keep(Index k, Vector x) const { store(block(l.gates, k), x, lanes); }
-  void gradient(Index k, Vector x) const { store(block(l.dgates, k), x, lanes); }
+  void gradient(Index k, Vector x) const {
+    store(block(l.dgates, k), x, lanes);
+    if (halves) store_halves(halves + k * l.hidden + unit, x, lanes);
+  }
   Vector vector(Index k) const { return load(l.vectors + k * l.hidden + unit, lanes); }
   Vector carried(const float* base) const { return load(base + row * l.hidden + unit, lanes); }
   void carry(float* base, Vector x) const { store(base + row * l.hidden + unit, x, lanes); }
@@ -46,7 +50,10 @@ struct Place {
   Vector h() const { return load(l.h + element * l.h_stride + unit, lanes); }
   Vector h_before() const { return load(ISA::h_before(l, t, row) + unit, lanes); }
   Vector dh() const { return load(l.dh + element * l.dh_stride + unit, lanes); }
-  void put_h(Vector x) const { store(l.h + element * l.h_stride + unit, x, lanes); }
+  void put_h(Vector x) const {
+    store(l.h + element * l.h_stride + unit, x, lanes);
+    if (halves) store_halves(halves + unit, x, lanes);
+  }
   void put_c(Vector x) const { store(l.cells + element * l.hidden + unit, x, lanes); }
 
   // Ask for what a tick will touch, while the product before it is under way: it lies too far apart for the processor

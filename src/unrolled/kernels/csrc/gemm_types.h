@@ -7,7 +7,7 @@
 extern "C" struct Product {
   const float* a;     // (rows, depth), the next row `a_stride` floats on
   int64_t a_stride, rows, depth, columns;
-  const float* b;     // (depth, columns) in panels
+  const void* b;      // (depth, columns) in panels, of floats or bfloat16
   const float* bias;  // (columns,), or none
   float* c;           // (rows, columns)
   int64_t c_stride, add;

@@ -6,15 +6,48 @@
 
 namespace ISA {
 
-template <class Cell>
-constexpr CellKernels of = {
-    forward_size<Cell>,   backward_size<Cell>,  pack_forward<Cell>, pack_backward<Cell>,
-    forward<Cell, false>, forward<Cell, true>, backward<Cell>,
+template <class Cell, class W>
+constexpr CellKernels cell = {
+    forward_size<Cell, W>,   backward_size<Cell, W>,  pack_forward<Cell, W>, pack_backward<Cell, W>, room<Cell, W>,
+    forward<Cell, W, false>, forward<Cell, W, true>, backward<Cell, W>,
 };
 
-static void pack(const float* weights, Index stride, Index depth, Index columns, Index transposed, float* packed) {
-  if (transposed) return pack_transposed(weights, stride, depth, columns, packed);
-  pack_rows([&](Index k) { return weights + k * stride; }, depth, columns, packed);
+template <class W>
+static void pack(const float* from, Index stride, Index depth, Index columns, Index transposed, void* packed) {
+  W* to = static_cast<W*>(packed);
+  if (transposed) return pack_transposed(from, stride, depth, columns, to);
+  pack_rows([&](Index k) { return from + k * stride; }, depth, columns, to);
+}
+
+template <class W>
+static void product_of(const Product& p, Index from, Index to, void* scratch) {
+  multiply(p, from, to, static_cast<W*>(scratch));
+}
+
+template <class W>
+constexpr TypeKernels type = {
+    {cell<LSTMs<false>, W>, cell<LSTMs<true>, W>, cell<LSTMCoupled, W>, cell<GRU, W>, cell<Elman<false>, W>,
+     cell<Elman<true>, W>},
+    packed_size<W>, pack<W>, multiply_scratch<W>, product_of<W>, outer_scratch<W>, outer<W>,
+};
+
+// As many multiplications and additions as the processor can do, in registers alone; returns their number.
+static Index spin(Index half, Index rounds) {
+  constexpr int count = ROWS * MOST;
+  Vector total[count];
+  _Pragma("GCC unroll 24") for (int k = 0; k < count; k++) total[k] = splat(1.0f + k);
+  Vector a = splat(1e-8f), b = splat(1e-8f);
+  for (Index round = 0; round < rounds; round++) {
+    __asm__ volatile("" : "+m"(a), "+m"(b));  // what stands there is not known beforehand
+    _Pragma("GCC unroll 24") for (int k = 0; k < count; k++) {
+      if (half) add_products(total[k], (Pairs)a, (Pairs)b);
+      else total[k] += a * b;
+    }
+  }
+  Totals totals;
+  _Pragma("GCC unroll 24") for (int k = 0; k < count; k++) store(totals.values + k * L, total[k]);
+  __asm__ volatile("" : : "m"(totals));
+  return 2 * count * L * (half ? 2 : 1) * rounds;
 }
 
 }  // namespace ISA
@@ -25,9 +58,4 @@ static void pack(const float* weights, Index stride, Index depth, Index columns,
 #define TABLE_(x) unrolled_kernels_##x
 
 extern const Kernels TABLE(ISA);
-const Kernels TABLE(ISA) = {
-    NAME(ISA),
-    {ISA::of<ISA::LSTMs<false>>, ISA::of<ISA::LSTMs<true>>, ISA::of<ISA::LSTMCoupled>, ISA::of<ISA::GRU>,
-     ISA::of<ISA::Elman<false>>, ISA::of<ISA::Elman<true>>},
-    ISA::packed_size, ISA::pack, ISA::multiply, ISA::outer_scratch, ISA::outer, ISA::sums,
-};
+const Kernels TABLE(ISA) = {NAME(ISA), {ISA::type<float>, ISA::type<ISA::Half>}, ISA::sums, ISA::spin};

@@ -12,18 +12,26 @@ struct Outer;
 
 struct CellKernels {
   int64_t (*forward_size)(int64_t hidden), (*backward_size)(int64_t hidden);
-  void (*pack_forward)(const float* weights, int64_t stride, int64_t hidden, float* packed);
-  void (*pack_backward)(const float* weights, int64_t stride, int64_t hidden, float* packed);
+  void (*pack_forward)(const float* weights, int64_t stride, int64_t hidden, void* packed);
+  void (*pack_backward)(const float* weights, int64_t stride, int64_t hidden, void* packed);
+  int64_t (*room)(int64_t hidden, int64_t rows);
   void (*infer)(const Slice&), (*forward)(const Slice&), (*backward)(const Slice&);
+};
+
+// Of one type of weights, float or bfloat16. Scratch is in numbers of that type.
+struct TypeKernels {
+  CellKernels cells[CELL_KINDS];
+  int64_t (*packed_size)(int64_t depth, int64_t columns);
+  void (*pack)(const float* weights, int64_t stride, int64_t depth, int64_t columns, int64_t transposed, void* packed);
+  int64_t (*multiply_scratch)(int64_t depth, int64_t rows);
+  void (*multiply)(const Product&, int64_t from, int64_t to, void* scratch);
+  int64_t (*outer_scratch)(int64_t columns);
+  void (*outer)(const Outer&, int64_t from, int64_t to, void* scratch);
 };
 
 struct Kernels {
   const char* name;
-  CellKernels cells[CELL_KINDS];
-  int64_t (*packed_size)(int64_t depth, int64_t columns);
-  void (*pack)(const float* weights, int64_t stride, int64_t depth, int64_t columns, int64_t transposed, float* packed);
-  void (*multiply)(const Product&, int64_t from, int64_t to);
-  int64_t (*outer_scratch)(int64_t columns);
-  void (*outer)(const Outer&, int64_t from, int64_t to, float* scratch);
+  TypeKernels of[2];  // float, bfloat16
   void (*sums)(const float* a, int64_t stride, int64_t rows, int64_t from, int64_t to, float* total);
+  int64_t (*spin)(int64_t half, int64_t rounds);
 };

@@ -12,7 +12,7 @@ extern "C" struct Layer {
   int64_t reverse;         // 1: from each row's last element to its first
   const int64_t* sizes;    // (steps,) rows alive at each time
   const int64_t* starts;   // (steps,) the first element of each time
-  const float* weights;    // recurrent weights, packed for this pass
+  const void* weights;     // recurrent weights, packed for this pass
   const float* vectors;    // further weights of the cell, one a unit: peepholes; bias of the candidate
   float* gates;            // (elements, gates_stride) the input's share; with `keep` the gates' values take its place
   int64_t gates_stride;
@@ -34,4 +34,5 @@ extern "C" struct Layer {
 struct Slice {
   const Layer* layer;
   int64_t from, to;
+  uint16_t* halves;  // room for two steps of rows in bfloat16, where the weights are
 };

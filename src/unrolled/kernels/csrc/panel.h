@@ -1,10 +1,12 @@
 // The matrix product that everything here stands on: a few rows times a panel of weights, held in registers.
 //
-// A panel is `width` vectors of columns, packed so that it is read from its first float to its last:
+// A panel is `width` vectors of columns, packed so that it is read from its first number to its last:
 //
-//     panel[k * width * L + v * L + lane]        depth k, vector v
+//     panel[(k * width + v) * L + lane]                     float: depth k, vector v
+//     panel[((k / 2 * width + v) * L + lane) * 2 + k % 2]   bfloat16: two of the depth beside each other
 //
-// The rows are given by pointers, so that they may lie anywhere: in the step before, in the initial state.
+// The rows are given by pointers, so that they may lie anywhere: in the step before, in the initial state. Sums are of
+// floats in either case. In bfloat16 the depth is made even: what the weights lack there are zeros.
 #pragma once
 
 #include "simd.h"
@@ -17,40 +19,69 @@ struct Totals {
   INLINE Vector at(const Totals& totals, Index vector) { return load(totals.values + vector * L); }
 };
 
-constexpr Index CHUNK = 256;  // terms of a sum that are added one to the other; the error grows with their number
+INLINE Index even(Index n) { return n + (n & 1); }
 
-// From depth `start` on; the first chunk of a product begins its totals, the others add to them.
+// Numbers of a row, or of a panel's column, of this depth.
+template <class W>
+INLINE Index padded(Index depth) {
+  return sizeof(W) == sizeof(Half) ? even(depth) : depth;
+}
+
 template <int M, int V>
-static void tile(const float* const* rows, const float* panel, Index start, Index depth, Totals& totals) {
-  const float* a[M];
-  Vector total[M][V] = {};
-  UNROLL for (int m = 0; m < M; m++) a[m] = rows[m] + start;
-  if (M * V < 8) {  // too few sums to fill the pipeline: two for each, of even and odd depth
-    Vector odd[M][V] = {};
-    for (; depth >= 2; depth -= 2, panel += 2 * V * L) {
-      UNROLL for (int m = 0; m < M; m++) {
-        UNROLL for (int v = 0; v < V; v++) total[m][v] += a[m][0] * load(panel + v * L);
-        UNROLL for (int v = 0; v < V; v++) odd[m][v] += a[m][1] * load(panel + (V + v) * L);
-        a[m] += 2;
-      }
-    }
-    UNROLL for (int m = 0; m < M; m++) UNROLL for (int v = 0; v < V; v++) total[m][v] += odd[m][v];
-  }
+INLINE void multiply_add(const float* const (&a)[M], const float* panel, Index depth, Vector (&total)[M][V]) {
   for (Index k = 0; k < depth; k++, panel += V * L) {
     Vector b[V];
     UNROLL for (int v = 0; v < V; v++) b[v] = load(panel + v * L);
     UNROLL for (int m = 0; m < M; m++) UNROLL for (int v = 0; v < V; v++) total[m][v] += a[m][k] * b[v];
   }
+}
+
+template <int M, int V>
+INLINE void multiply_add(const Half* const (&a)[M], const Half* panel, Index depth, Vector (&total)[M][V]) {
+  for (Index k = 0; k < depth; k += 2, panel += 2 * V * L) {
+    Pairs b[V];
+    UNROLL for (int v = 0; v < V; v++) memcpy(&b[v], panel + 2 * v * L, sizeof b[v]);
+    UNROLL for (int m = 0; m < M; m++) {
+      uint32_t both;
+      memcpy(&both, a[m] + k, sizeof both);
+      UNROLL for (int v = 0; v < V; v++) add_products(total[m][v], both - Pairs{}, b[v]);
+    }
+  }
+}
+
+constexpr Index CHUNK = 256;  // terms of a sum that are added one to the other; the error grows with their number
+
+// From depth `start` on; the first chunk of a product begins its totals, the others add to them.
+template <class W, int M, int V>
+static void tile(const W* const* rows, const W* panel, Index start, Index depth, Totals& totals) {
+  const W* a[M];
+  Vector total[M][V] = {};
+  UNROLL for (int m = 0; m < M; m++) a[m] = rows[m] + start;
+  if (M * V < 8) {  // too few sums to fill the pipeline: two for each, turn about
+    constexpr Index once = sizeof(W) == sizeof(Half) ? 2 : 1;
+    Vector more[M][V] = {};
+    for (; depth >= 2 * once; depth -= 2 * once, panel += 2 * once * V * L) {
+      const W* next[M];
+      UNROLL for (int m = 0; m < M; m++) next[m] = a[m] + once;
+      multiply_add<M, V>(a, panel, once, total);
+      multiply_add<M, V>(next, panel + once * V * L, once, more);
+      UNROLL for (int m = 0; m < M; m++) a[m] += 2 * once;
+    }
+    UNROLL for (int m = 0; m < M; m++) UNROLL for (int v = 0; v < V; v++) total[m][v] += more[m][v];
+  }
+  multiply_add<M, V>(a, panel, depth, total);
   UNROLL for (int m = 0; m < M; m++) UNROLL for (int v = 0; v < V; v++) {
     float* place = totals.values + (m * V + v) * L;
     store(place, start ? total[m][v] + load(place) : total[m][v]);
   }
 }
 
-using Tile = void (*)(const float* const* rows, const float* panel, Index start, Index depth, Totals& totals);
+template <class W>
+using Tile = void (*)(const W* const* rows, const W* panel, Index start, Index depth, Totals& totals);
 
-#define TILES(M) {tile<M, 1>, tile<M, 2>, tile<M, 3>, tile<M, 4>}
-static constexpr Tile tiles[][MOST] = {
+#define TILES(M) {tile<W, M, 1>, tile<W, M, 2>, tile<W, M, 3>, tile<W, M, 4>}
+template <class W>
+static constexpr Tile<W> tiles[][MOST] = {
     TILES(1), TILES(2), TILES(3),
 #if !defined(NARROW)
     TILES(4), TILES(5), TILES(6),
@@ -58,8 +89,9 @@ static constexpr Tile tiles[][MOST] = {
 };
 #undef TILES
 
-INLINE void product(Index height, Index width, const float* const* rows, const float* panel, Index depth, Totals& totals) {
-  Tile one = tiles[height - 1][width - 1];
+template <class W>
+INLINE void product(Index height, Index width, const W* const* rows, const W* panel, Index depth, Totals& totals) {
+  Tile<W> one = tiles<W>[height - 1][width - 1];
   for (Index start = 0; start < depth || start == 0; start += CHUNK) {
     one(rows, panel + start * width * L, start, lesser(CHUNK, depth - start), totals);
   }
@@ -83,8 +115,17 @@ INLINE void in_panels(Index columns, F visit) {
   for (Index first = 0; first < columns; first += MOST * L) visit(first, lesser(MOST, (columns - first + L - 1) / L));
 }
 
-// Floats that a matrix of `columns` columns takes in panels.
-static Index packed_size(Index depth, Index columns) { return depth * ((columns + L - 1) / L) * L; }
+// Numbers that a matrix of `columns` columns takes in panels.
+template <class W>
+static Index packed_size(Index depth, Index columns) {
+  return padded<W>(depth) * ((columns + L - 1) / L) * L;
+}
+
+// Vectors of two rows, depths k and k + 1, into a panel of bfloat16.
+INLINE void store_pair(Half* to, Vector first, Vector second) {
+  Pairs both = paired(first, second);
+  memcpy(to, &both, sizeof both);
+}
 
 // Panels of a matrix whose row of depth k begins at source(k). columns may be any number.
 template <class F>
@@ -98,27 +139,51 @@ INLINE void pack_rows(F source, Index depth, Index columns, float* packed) {
   });
 }
 
+template <class F>
+INLINE void pack_rows(F source, Index depth, Index columns, Half* packed) {
+  in_panels(columns, [&](Index first, Index width) {
+    Half* panel = packed + first * even(depth);
+    for (Index k = 0; k < depth; k += 2) {
+      const float *row = source(k), *next = k + 1 < depth ? source(k + 1) : nullptr;
+      for (Index v = first; v < first + width * L; v += L, panel += 2 * L) {
+        store_pair(panel, load(row + v, columns - v), next ? load(next + v, columns - v) : Vector{});
+      }
+    }
+  });
+}
+
 // A block of at most L x L floats, its columns as vectors: lane j of vector k is from[j * stride + k].
 INLINE void load_transposed(const float* from, Index stride, Index rows, Index columns, Vector (&block)[L]) {
   UNROLL for (Index j = 0; j < L; j++) block[j] = j < rows ? load(from + j * stride, columns) : Vector{};
   transpose(block);
 }
 
-// One vector of a panel, from weights of which each column of the panel is a row: lane j is from[j * stride + k].
-static void pack_column(const float* from, Index stride, Index lanes, Index depth, float* panel, Index step) {
+// One vector of a panel, from weights of which each column of the panel is a row: lane j is from[j * stride + k]. In the
+// panel `width` vectors stand beside each other.
+static void pack_column(const float* from, Index stride, Index lanes, Index depth, float* panel, Index width) {
   for (Index k = 0; k < depth; k += L) {
     Vector block[L];
     load_transposed(from + k, stride, lanes, depth - k, block);
-    for (Index j = 0; j < lesser(L, depth - k); j++) store(panel + (k + j) * step, block[j]);
+    for (Index j = 0; j < lesser(L, depth - k); j++) store(panel + (k + j) * width * L, block[j]);
+  }
+}
+
+static void pack_column(const float* from, Index stride, Index lanes, Index depth, Half* panel, Index width) {
+  for (Index k = 0; k < depth; k += L) {
+    Vector block[L];
+    load_transposed(from + k, stride, lanes, depth - k, block);  // zeros behind the last
+    for (Index j = 0; j < lesser(L, depth - k); j += 2) store_pair(panel + (k + j) * width * L, block[j], block[j + 1]);
   }
 }
 
 // Panels of a matrix that is given transposed: column j is the row from + j * stride.
-static void pack_transposed(const float* from, Index stride, Index depth, Index columns, float* packed) {
+template <class W>
+static void pack_transposed(const float* from, Index stride, Index depth, Index columns, W* packed) {
   in_panels(columns, [&](Index first, Index width) {
     for (Index v = 0; v < width; v++) {
       Index column = first + v * L;
-      pack_column(from + column * stride, stride, columns - column, depth, packed + first * depth + v * L, width * L);
+      W* panel = packed + first * padded<W>(depth) + v * L * (sizeof(W) == sizeof(Half) ? 2 : 1);
+      pack_column(from + column * stride, stride, columns - column, depth, panel, width);
     }
   });
 }

@@ -133,6 +133,43 @@ INLINE Vector tanh(Vector x) {
   return less_one * reciprocal(less_one + 2.0f);
 }
 
+// bfloat16: the upper half of a float, rounded to the nearest, ties to even.
+typedef uint16_t Half;
+typedef uint16_t Halves __attribute__((vector_size(2 * L)));
+typedef uint16_t HalvesAnywhere __attribute__((vector_size(2 * L), aligned(2), may_alias));
+typedef uint32_t Pairs __attribute__((vector_size(4 * L)));  // two halves in each lane, the first in the lower bits
+
+INLINE Pairs rounded_bits(Vector x) {
+  Pairs bits = (Pairs)x;
+  Pairs rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  // Rounding could carry a NaN over into another number.
+  return x == x ? rounded : (bits | 0x400000);
+}
+
+INLINE void store_halves(Half* p, Vector x, Index n) {
+#if defined(__AVX512BF16__)
+  Halves halves = (Halves)_mm512_cvtneps_pbh((__m512)x);
+#else
+  Halves halves = __builtin_convertvector(rounded_bits(x) >> 16, Halves);
+#endif
+  if (__builtin_expect(n >= L, 1)) *reinterpret_cast<HalvesAnywhere*>(p) = halves;
+  else for (Index k = 0; k < n; k++) p[k] = halves[k];
+}
+
+// Two rows of floats as pairs: lane k holds first[k] and second[k].
+INLINE Pairs paired(Vector first, Vector second) {
+  return (rounded_bits(first) >> 16) | (rounded_bits(second) & 0xffff0000u);
+}
+
+INLINE void add_products(Vector& total, Pairs a, Pairs b) {
+#if defined(__AVX512BF16__)
+  total = (Vector)_mm512_dpbf16_ps((__m512)total, (__m512bh)a, (__m512bh)b);
+#else
+  total += (Vector)(a << 16) * (Vector)(b << 16);
+  total += (Vector)(a & 0xffff0000u) * (Vector)(b & 0xffff0000u);
+#endif
+}
+
 #if defined(__AVX512F__)
 #define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31

@@ -1,0 +1,279 @@
+"""How fast the recurrences run, against torch, and onnxruntime where it is installed: the whole grid in one command.
+
+    python benchmarks/speed.py [--threads 1 2] [--clock cpu|wall] [--repeats 15] [--only LSTM …] >> RESULTS.md
+
+The candidates of a row take turns inside one process; a figure is the median over the turns. A ratio is the rival's
+time over ours: above 1 we are faster. `train` is one layer with all its gradients, `infer` one without. The peak is
+measured first, on registers alone; a share of it counts true elements only, no padding. `cpu` is the time of the
+process, to be preferred for one thread on a machine that does other work; for several threads only wall time says
+anything, and only on an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+import unrolled.nn
+from unrolled.kernels import library, recurrence
+from unrolled.kernels.recurrence import Weights
+from unrolled.kernels.streaming import Stream
+from unrolled.unroll import fused
+
+Run = Callable[[], object]
+Clock = Callable[[], float]
+
+
+class Case(NamedTuple):
+    """One row. lengths: `variable`: lognormal, mean about 20, at most 80; `padded`: 50 each."""
+
+    kind: str
+    lengths: str
+    hidden: int
+    batch: int
+    both: bool = False
+    train: bool = True
+
+
+def cases() -> Iterator[Case]:
+    for hidden, batch in ((64, 8), (64, 32), (64, 64), (128, 8), (128, 32), (256, 8), (256, 32), (512, 32)):
+        yield Case("LSTM", "variable", hidden, batch)
+    for hidden in (128, 256):
+        yield Case("LSTM", "variable", hidden, 32, both=True)
+        yield Case("GRU", "variable", hidden, 32)
+        yield Case("RNN", "variable", hidden, 32)
+    for batch in (8, 32):
+        yield Case("GRU", "padded", 256, batch)
+        yield Case("RNN", "padded", 256, batch)
+        for hidden in (128, 256, 512):
+            yield Case("LSTM", "padded", hidden, batch)
+    for hidden, batch in ((128, 1), (128, 32), (256, 32)):
+        yield Case("LSTM", "variable", hidden, batch, train=False)
+        yield Case("GRU", "variable", hidden, batch, train=False)
+
+
+def draw(lengths: str, batch: int) -> Tensor:
+    """Lengths of a batch, longest first."""
+    if lengths == "padded":
+        return torch.full((batch,), 50)
+    random = np.random.default_rng(1)
+    drawn = random.lognormal(np.log(20) - 0.18, 0.6, batch).round().clip(1, 80)
+    return torch.from_numpy(drawn.astype(np.int64)).sort(descending=True).values
+
+
+def candidates(case: Case) -> tuple[dict[str, Run], float]:
+    """What takes turns, and the operations of one run."""
+    theirs = getattr(nn, case.kind)(case.hidden, case.hidden, bidirectional=case.both)
+    ours = getattr(unrolled.nn, case.kind)(case.hidden, case.hidden, bidirectional=case.both)
+    ours.load_state_dict(theirs.state_dict())
+    lengths = draw(case.lengths, case.batch)
+    padded = torch.randn(int(lengths[0]), case.batch, case.hidden)
+    x = padded if case.lengths == "padded" else pack_padded_sequence(padded, lengths)
+    packed = pack_padded_sequence(padded, lengths)  # of equal lengths our own kernels read the same numbers this way
+    blocks = {"LSTM": 4, "GRU": 3, "RNN": 1}[case.kind]
+    work = 2 * int(lengths.sum()) * 2 * case.hidden**2 * blocks * (1 + case.both) * (3 if case.train else 1)
+
+    def autocast() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            once(theirs, x, case.train)
+
+    def half() -> None:
+        with fused.precision("bfloat16"):
+            once(ours, packed, case.train)
+
+    return {
+        "torch": lambda: once(theirs, x, case.train),
+        "autocast": autocast,
+        "twin": lambda: once(ours, x, case.train),
+        "kernels": lambda: once(ours, packed, case.train),
+        "bf16": half,
+    }, work
+
+
+def once(module: nn.Module, x: Tensor | PackedSequence, train: bool) -> None:
+    data = (x.data if isinstance(x, PackedSequence) else x).clone().requires_grad_(train)
+    with torch.set_grad_enabled(train):
+        outputs, _ = module(x._replace(data=data) if isinstance(x, PackedSequence) else data)
+        if train:
+            module.zero_grad()
+            came = outputs.data if isinstance(outputs, PackedSequence) else outputs
+            came.backward(torch.ones((), dtype=came.dtype).expand_as(came).contiguous())
+
+
+def measure(functions: dict[str, Run], repeats: int, clock: Clock) -> dict[str, float]:
+    """Seconds, medians; the candidates take turns."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(repeats + 3):
+        for name, function in functions.items():
+            before = clock()
+            function()
+            if turn >= 3:
+                times[name].append(clock() - before)
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def layers(repeats: int, clock: Clock, only: list[str], threads: int, peak: float) -> None:
+    head = ["layer", "", "lengths", "H", "B", "threads", "torch ms", "autocast ms", "twin ms", "bf16 ms"]
+    head += ["twin ×", "kernels ×", "bf16 ×", "bf16 × autocast", "of peak"]
+    table(head)
+    for case in cases():
+        if only and case.kind not in only:
+            continue
+        functions, work = candidates(case)
+        taken = measure(functions, repeats, clock)
+        name = f"bidirectional {case.kind}" if case.both else case.kind
+        what = [name, "train" if case.train else "infer", case.lengths, case.hidden, case.batch, threads]
+        ms = [f"{1e3 * taken[rival]:.2f}" for rival in ("torch", "autocast", "twin", "bf16")]
+        ratios = [f"{taken['torch'] / taken[ours]:.2f}" for ours in ("twin", "kernels", "bf16")]
+        share = work / min(taken["twin"], taken["kernels"]) / (peak * threads)
+        row([*what, *ms, *ratios, f"{taken['autocast'] / taken['bf16']:.2f}", f"{share:.0%}"])
+
+
+def streaming(repeats: int, clock: Clock) -> None:
+    """One row, one element at a time, the state carried; microseconds an element."""
+    head = ["cell", "H", "torch µs", "onnxruntime µs", "ours µs", "bf16 µs", "ours ×", "bf16 ×", "ours × onnxruntime"]
+    table(head)
+    for kind, made in (("lstm", nn.LSTMCell), ("gru", nn.GRUCell)):
+        for hidden in (128, 256, 512):
+            cell, x = made(hidden, hidden), torch.randn(1, hidden)
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            weights = Weights(*(getattr(cell, name).detach() for name in names))
+            functions: dict[str, Run] = {"torch": steps(cell, x)}
+            for name, half in (("ours", False), ("bf16", True)):
+                functions[name] = repeated(Stream(kind, recurrence.pack(kind, weights, half), hidden, hidden), x)
+            if kind == "lstm" and (rival := onnx_steps(weights, x)) is not None:
+                functions["onnxruntime"] = rival
+            taken = {name: 1e6 * s / STEPS for name, s in measure(functions, 4 * repeats, clock).items()}
+            shown = [f"{taken[n]:.1f}" if n in taken else "" for n in ("torch", "onnxruntime", "ours", "bf16")]
+            shown += [f"{taken['torch'] / taken[n]:.2f}" for n in ("ours", "bf16")]
+            shown.append(f"{taken['onnxruntime'] / taken['ours']:.2f}" if "onnxruntime" in taken else "")
+            row([kind, hidden, *shown])
+
+
+STEPS = 100
+"""Elements of a streaming run."""
+
+
+def steps(cell: nn.Module, x: Tensor) -> Run:
+    def run() -> None:
+        state = None
+        with torch.no_grad():
+            for _ in range(STEPS):
+                state = cell(x, state)
+
+    return run
+
+
+def repeated(stream: Stream, x: Tensor) -> Run:
+    def run() -> None:
+        for _ in range(STEPS):
+            stream(x)
+
+    return run
+
+
+def onnx_steps(w: Weights, x: Tensor) -> Run | None:
+    """The same cell by onnxruntime, its state bound to its own outputs; None where that is not installed."""
+    try:
+        import onnx
+        import onnxruntime
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError:
+        return None
+    hidden = w.hh.shape[1]
+
+    def turned(t: Tensor) -> np.ndarray:  # torch's i f g o as ONNX's i o f g
+        i, f, g, o = t.chunk(4)
+        return torch.cat([i, o, f, g]).unsqueeze(0).numpy()
+
+    assert w.bias_ih is not None
+    assert w.bias_hh is not None
+    bias = np.concatenate([turned(w.bias_ih), turned(w.bias_hh)], axis=1)
+    constants = {"W": turned(w.ih), "R": turned(w.hh), "B": bias}
+    node = helper.make_node("LSTM", ["X", "W", "R", "B", "", "h0", "c0"], ["Y", "h", "c"], hidden_size=hidden)
+    shapes = {"X": [1, 1, x.shape[1]], "h0": [1, 1, hidden], "c0": [1, 1, hidden], "h": [1, 1, hidden]}
+    shapes["c"] = shapes["h"]
+    values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
+    graph = helper.make_graph(
+        [node],
+        "step",
+        [values[name] for name in ("X", "h0", "c0")],
+        [values[name] for name in ("h", "c")],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    element = x.unsqueeze(0).numpy()
+
+    def run() -> None:
+        h = c = np.zeros((1, 1, hidden), dtype=np.float32)
+        for _ in range(STEPS):
+            h, c = session.run(["h", "c"], {"X": element, "h0": h, "c0": c})
+
+    return run
+
+
+def peak_of(half: bool, clock: Clock) -> float:
+    """Operations a second of one core, measured."""
+    kernels = library.load()
+    assert kernels is not None
+    best = 0.0
+    for _ in range(5):
+        before = clock()
+        done = kernels.unrolled_spin(half, 2_000_000)
+        best = max(best, done / (clock() - before))
+    return best
+
+
+def table(head: list[str]) -> None:
+    print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}", flush=True)
+
+
+def row(cells: list[object]) -> None:
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
+def machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    name = f"{models[0]}, {len(models)} cores seen" if models else platform.processor() or platform.machine()
+    return f"{name}; Python {platform.python_version()}, torch {torch.__version__}, kernels {library.why()}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--only", nargs="+", default=[], choices=("LSTM", "GRU", "RNN", "streaming"))
+    options = parser.parse_args()
+    if library.load() is None:
+        raise SystemExit(f"there is nothing to measure: {library.why()}")
+    clock = time.perf_counter if options.clock == "wall" else time.process_time
+    peak = peak_of(False, clock)
+    print(f"\n{machine()}; {options.clock} time, medians of {options.repeats}.")
+    print(f"Peak of one core: {peak / 1e9:.0f} GFLOP/s in float32, {peak_of(True, clock) / 1e9:.0f} in bfloat16.")
+    if options.only != ["streaming"]:
+        for threads in options.threads:
+            torch.set_num_threads(threads)
+            layers(options.repeats, clock, options.only, threads, peak)
+    torch.set_num_threads(1)
+    if not options.only or "streaming" in options.only:
+        streaming(options.repeats, clock)
+
+
+if __name__ == "__main__":
+    main()
