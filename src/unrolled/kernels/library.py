@@ -11,6 +11,8 @@ from ctypes import POINTER, Structure, c_char_p, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from unrolled.errors import BadOption
 from unrolled.kernels.build import LIBRARY
 
@@ -66,6 +68,7 @@ class Product(Structure):
 _FUNCTIONS = {
     "unrolled_isa": (c_char_p, []),
     "unrolled_use": (c_int64, [c_char_p]),
+    "unrolled_threads": (None, [c_void_p] * 3),
     "unrolled_forward_size": (c_int64, [c_int64] * 3),
     "unrolled_backward_size": (c_int64, [c_int64] * 3),
     "unrolled_pack_forward": (None, [c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p]),
@@ -97,6 +100,8 @@ def load() -> ctypes.CDLL | None:
     if wanted == "none":
         return None
     library = _open(LIBRARY)
+    if library is not None:
+        library.unrolled_threads(*_torchs_threads())
     if library is not None and wanted and not library.unrolled_use(wanted.encode()):
         raise BadOption(f"{VARIABLE}={wanted}: this machine has no such instruction set, or the kernels are not for it")
     return library
@@ -111,6 +116,22 @@ def _open(path: Path) -> ctypes.CDLL | None:
         function = getattr(library, name)
         function.restype, function.argtypes = gives, takes
     return library
+
+
+def _torchs_threads() -> tuple[int | None, ...]:
+    """Where torch's OpenMP library has the functions that share its threads; nothing where torch has no such library.
+
+    With threads of our own beside them two groups would keep each other from the processors: torch's stay awake for a
+    while after each of their parts.
+    """
+    for path in [*sorted((Path(torch.__file__).parent / "lib").glob("libgomp*")), None]:
+        try:
+            found = ctypes.CDLL(None if path is None else str(path), mode=getattr(os, "RTLD_NOLOAD", 0) | os.RTLD_NOW)
+            names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+            return tuple(ctypes.cast(getattr(found, name), c_void_p).value for name in names)
+        except (OSError, AttributeError, TypeError):
+            continue
+    return None, None, None
 
 
 def why() -> str:

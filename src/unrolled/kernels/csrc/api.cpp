@@ -120,6 +120,10 @@ EXPORT int64_t unrolled_use(const char* name) {
   return found != nullptr;
 }
 
+EXPORT void unrolled_threads(void* parallel, void* thread_num, void* num_threads) {
+  take_threads(parallel, thread_num, num_threads);
+}
+
 // Everywhere below `half` is 1 where weights are, or are to be, bfloat16, and sizes are in numbers of that type.
 
 EXPORT int64_t unrolled_forward_size(int64_t cell, int64_t half, int64_t hidden) {

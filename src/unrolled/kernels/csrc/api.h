@@ -10,6 +10,7 @@
 
 EXPORT const char* unrolled_isa();
 EXPORT int64_t unrolled_use(const char* name);
+EXPORT void unrolled_threads(void* parallel, void* thread_num, void* num_threads);
 EXPORT int64_t unrolled_forward_size(int64_t cell, int64_t half, int64_t hidden);
 EXPORT int64_t unrolled_backward_size(int64_t cell, int64_t half, int64_t hidden);
 EXPORT void unrolled_pack_forward(int64_t cell, int64_t half, const float* weights, int64_t stride, int64_t hidden,

@@ -88,12 +88,42 @@ class Pool {
   std::vector<std::thread> threads_;
 };
 
+using Parallel = void (*)(void (*part)(void*), void* data, unsigned threads, unsigned flags);
+using Number = int (*)();
+
+struct Team {
+  Parallel parallel = nullptr;
+  Number thread_num = nullptr, num_threads = nullptr;
+} team;
+
+struct Work {
+  int count;
+  void (*job)(void*, int);
+  void* what;
+};
+
+// One thread's part. Inside another parallel region the team may be smaller than was asked for.
+void part(void* data) {
+  const Work& work = *static_cast<const Work*>(data);
+  for (int k = team.thread_num(); k < work.count; k += team.num_threads()) work.job(work.what, k);
+}
+
 // Never destroyed: its threads may outlive every destructor. After a fork the child has none of them, and begins anew.
 std::atomic<Pool*> pool{new Pool};
 
 }  // namespace
 
+void take_threads(void* parallel, void* thread_num, void* num_threads) {
+  bool whole = parallel && thread_num && num_threads;
+  team.thread_num = reinterpret_cast<Number>(thread_num), team.num_threads = reinterpret_cast<Number>(num_threads);
+  team.parallel = whole ? reinterpret_cast<Parallel>(parallel) : nullptr;
+}
+
 void in_parallel(int count, void (*job)(void*, int), void* what) {
+  if (count > 1 && team.parallel) {
+    Work work = {count, job, what};
+    return team.parallel(part, &work, static_cast<unsigned>(count), 0);
+  }
 #if defined(__unix__) || defined(__APPLE__)
   static const int once = pthread_atfork(nullptr, nullptr, [] { pool.store(new Pool); });
   (void)once;
