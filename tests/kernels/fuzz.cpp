@@ -64,7 +64,7 @@ void project(const Case& c, const Buffer& x, int64_t blocks, float* gates) {
   int64_t columns = blocks * c.hidden;
   Buffer weights = Buffer::random(columns * c.input), bias = Buffer::random(columns);
   Buffer panels = packed(c, unrolled_packed_size(c.half, c.input, columns));
-  unrolled_pack(c.half, weights, c.input, c.input, columns, 1, panels);
+  unrolled_pack(c.half, weights, c.input, c.input, columns, 1, panels, c.threads);
   Product p = {x, c.input, c.elements, c.input, columns, panels, bias, gates, c.width() * c.hidden, 0};
   unrolled_multiply(c.half, &p, c.threads);
 }
@@ -103,9 +103,9 @@ void run() {
     if (out[k] != again[k]) std::fprintf(stderr, "inference is not training\n"), std::exit(1);
   }
 
-  Buffer back = packed(c, unrolled_backward_size(c.cell, c.half, h)), dgates(gates.size);
+  Buffer back = packed(c, unrolled_packed_size(c.half, depth, h)), dgates(gates.size);
   Buffer dh = Buffer::random(n * h), first = Buffer::random(rows), memories = Buffer::random(rows);
-  unrolled_pack_backward(c.cell, c.half, weights, h, h, back);
+  unrolled_pack(c.half, weights, h, depth, h, 0, back, c.threads);
   layer.weights = back, layer.c0 = c0, layer.dh = dh, layer.dh_stride = h, layer.dgates = dgates;
   layer.dh_carry = first, layer.dc_carry = memory ? memories.data.get() : nullptr;
   unrolled_backward(c.cell, c.half, &layer, 1, c.threads);

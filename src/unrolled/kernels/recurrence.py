@@ -23,6 +23,10 @@ SMALL = 1 << 21
 """Multiplications of a layer below which a second thread costs more than it brings."""
 
 
+MOVED = 16
+"""What laying out one weight costs, in multiplications."""
+
+
 class Kind(NamedTuple):
     """A cell as the kernels see it.
 
@@ -102,13 +106,11 @@ def supports(kind: str, x: Tensor, weights: Sequence[Tensor | None]) -> bool:
 def pack(kind: str, w: Weights, half: bool = False) -> Packed:
     """Lay the weights out for the pass forwards, rounded to bfloat16 where `half` says so."""
     library, k, hidden = _library(), KINDS[kind], w.hh.shape[1]
+    threads = _threads(w.ih.numel() * MOVED)
     inputs = []
     for first, count, _ in k.inputs:
-        block = _rows(w.ih[first * hidden : (first + count) * hidden])
-        depth, columns = block.shape[1], block.shape[0]
-        panels = torch.empty(library.unrolled_packed_size(half, depth, columns), dtype=_TYPES[half])
-        library.unrolled_pack(half, block.data_ptr(), block.stride(0), depth, columns, 1, panels.data_ptr())
-        inputs.append(panels)
+        block = w.ih[first * hidden : (first + count) * hidden]
+        inputs.append(_panels(block, half, transposed=True, threads=threads))
     recurrent = _rows(w.hh)
     panels = torch.empty(library.unrolled_forward_size(k.code, half, hidden), dtype=_TYPES[half])
     library.unrolled_pack_forward(k.code, half, recurrent.data_ptr(), recurrent.stride(0), hidden, panels.data_ptr())
@@ -144,12 +146,11 @@ def forward(
     Returns:
         The hidden states (elements, directions * hidden); the last state of each direction; what `backward` needs.
     """
-    library, k, threads = _library(), KINDS[kind], 1
+    library, k = _library(), KINDS[kind]
     _look_at(x, sizes, starts)
     x, hidden = _rows(x), states[0][0].shape[1]
     outputs = x.new_empty(len(x), len(packed) * hidden)
-    if len(x) * hidden * hidden * k.blocks > SMALL:
-        threads = torch.get_num_threads()
+    threads = _threads(len(x) * hidden * hidden * k.blocks)
     layers, kept, alive = (Layer * len(packed))(), [], []
     final: list[tuple[Tensor, ...]] = []
     for place, (p, state) in enumerate(zip(packed, states, strict=True)):
@@ -198,13 +199,12 @@ def backward(
         need_x: whether the input's gradient is wanted.
         half: whether products are of bfloat16.
     """
-    library, k, threads = _library(), KINDS[kind], 1
+    library, k = _library(), KINDS[kind]
     x, gradient, hidden = _rows(x), _rows(gradient), states[0][0].shape[1]
-    if len(x) * hidden * hidden * k.blocks > SMALL:
-        threads = torch.get_num_threads()
+    threads = _threads(len(x) * hidden * hidden * k.blocks)
     layers, alive = (Layer * len(weights))(), []
     for place, (w, state, held, last) in enumerate(zip(weights, states, kept, gradients, strict=True)):
-        packed, vectors = _pack_backward(k, w, half), _backward_vectors(kind, w)
+        packed, vectors = _panels(w.hh, half, transposed=False, threads=threads), _backward_vectors(kind, w)
         h0 = _state(state[0], sizes, hidden)
         c0 = _state(state[1], sizes, hidden) if k.memory else None
         dgates, dh = torch.empty_like(held.gates), _state(last[0], sizes, hidden).clone()
@@ -294,12 +294,20 @@ def _multiply(
     _library().unrolled_multiply(half, ctypes.byref(product), threads)
 
 
-def _pack_backward(k: Kind, w: Weights, half: bool) -> Tensor:
-    library, recurrent = _library(), _rows(w.hh)
-    hidden = recurrent.shape[1]
-    packed = torch.empty(library.unrolled_backward_size(k.code, half, hidden), dtype=_TYPES[half])
-    library.unrolled_pack_backward(k.code, half, recurrent.data_ptr(), recurrent.stride(0), hidden, packed.data_ptr())
-    return packed
+def _panels(matrix: Tensor, half: bool, *, transposed: bool, threads: int) -> Tensor:
+    """A matrix (depth, columns), or where `transposed` (columns, depth), in panels."""
+    library, matrix = _library(), _rows(matrix)
+    depth, columns = reversed(matrix.shape) if transposed else matrix.shape
+    panels = torch.empty(library.unrolled_packed_size(half, depth, columns), dtype=_TYPES[half])
+    library.unrolled_pack(
+        half, matrix.data_ptr(), matrix.stride(0), depth, columns, transposed, panels.data_ptr(), threads
+    )
+    return panels
+
+
+def _threads(work: int) -> int:
+    """As many as torch may use, but one where there is little to do; work: multiplications."""
+    return torch.get_num_threads() if work > SMALL else 1
 
 
 def _backward_vectors(kind: str, w: Weights) -> Tensor | None:
@@ -307,12 +315,10 @@ def _backward_vectors(kind: str, w: Weights) -> Tensor | None:
 
 
 def _input_gradient(k: Kind, w: Weights, dgates: Tensor, dx: Tensor, *, add: bool, half: bool, threads: int) -> None:
-    library, hidden = _library(), w.hh.shape[1]
+    hidden = w.hh.shape[1]
     for place, (first, count, at) in enumerate(k.inputs):
-        block = _rows(w.ih[first * hidden : (first + count) * hidden])
-        size = library.unrolled_packed_size(half, len(block), block.shape[1])
-        panels = torch.empty(size, dtype=_TYPES[half])
-        library.unrolled_pack(half, block.data_ptr(), block.stride(0), len(block), block.shape[1], 0, panels.data_ptr())
+        block = w.ih[first * hidden : (first + count) * hidden]
+        panels = _panels(block, half, transposed=False, threads=threads)
         part = dgates[:, at * hidden : (at + count) * hidden]
         _multiply(half, part, panels, None, 0, dx, 0, dx.shape[1], threads, add or place > 0)
 

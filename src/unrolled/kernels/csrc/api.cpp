@@ -130,18 +130,9 @@ EXPORT int64_t unrolled_forward_size(int64_t cell, int64_t half, int64_t hidden)
   return kernels->of[half].cells[cell].forward_size(hidden);
 }
 
-EXPORT int64_t unrolled_backward_size(int64_t cell, int64_t half, int64_t hidden) {
-  return kernels->of[half].cells[cell].backward_size(hidden);
-}
-
 EXPORT void unrolled_pack_forward(int64_t cell, int64_t half, const float* weights, int64_t stride, int64_t hidden,
                                   void* packed) {
   kernels->of[half].cells[cell].pack_forward(weights, stride, hidden, packed);
-}
-
-EXPORT void unrolled_pack_backward(int64_t cell, int64_t half, const float* weights, int64_t stride, int64_t hidden,
-                                   void* packed) {
-  kernels->of[half].cells[cell].pack_backward(weights, stride, hidden, packed);
 }
 
 EXPORT int64_t unrolled_packed_size(int64_t half, int64_t depth, int64_t columns) {
@@ -149,13 +140,18 @@ EXPORT int64_t unrolled_packed_size(int64_t half, int64_t depth, int64_t columns
 }
 
 EXPORT void unrolled_pack(int64_t half, const float* weights, int64_t stride, int64_t depth, int64_t columns,
-                          int64_t transposed, void* packed) {
-  kernels->of[half].pack(weights, stride, depth, columns, transposed, packed);
+                          int64_t transposed, void* packed, int64_t threads) {
+  const TypeKernels& of = kernels->of[half];
+  // Whole panels each: 64 columns are some of them in every instruction set.
+  in_parts(columns, 64, threads, [&](int64_t, int64_t from, int64_t to) {
+    char* place = static_cast<char*>(packed) + of.packed_size(depth, from) * (half ? 2 : 4);
+    of.pack(weights + (transposed ? from * stride : from), stride, depth, to - from, transposed, place);
+  });
 }
 
 EXPORT void unrolled_forward(int64_t cell, int64_t half, const Layer* layers, int64_t count, int64_t threads) {
   const CellKernels& of = kernels->of[half].cells[cell];
-  run(of, layers, count, half, threads, layers->keep ? of.forward : of.infer);
+  run(of, layers, count, half, threads, of.forward);
 }
 
 EXPORT void unrolled_backward(int64_t cell, int64_t half, const Layer* layers, int64_t count, int64_t threads) {
@@ -176,7 +172,7 @@ EXPORT void unrolled_step(int64_t cell, int64_t half, Layer* layer, const Produc
   for (int64_t k = 0; k < count; k++) unrolled_multiply(half, &inputs[k], 1);
   const CellKernels& of = kernels->of[half].cells[cell];
   int64_t room = half ? of.room(layer->hidden, layer->batch) : 0;
-  of.infer({layer, 0, layer->batch, half ? static_cast<uint16_t*>(scratch(room, half)) : nullptr});
+  of.forward({layer, 0, layer->batch, half ? static_cast<uint16_t*>(scratch(room, half)) : nullptr});
   float* now = layer->h;
   layer->h = const_cast<float*>(layer->h0);
   layer->h0 = now;

@@ -12,14 +12,11 @@ EXPORT const char* unrolled_isa();
 EXPORT int64_t unrolled_use(const char* name);
 EXPORT void unrolled_threads(void* parallel, void* thread_num, void* num_threads);
 EXPORT int64_t unrolled_forward_size(int64_t cell, int64_t half, int64_t hidden);
-EXPORT int64_t unrolled_backward_size(int64_t cell, int64_t half, int64_t hidden);
 EXPORT void unrolled_pack_forward(int64_t cell, int64_t half, const float* weights, int64_t stride, int64_t hidden,
                                   void* packed);
-EXPORT void unrolled_pack_backward(int64_t cell, int64_t half, const float* weights, int64_t stride, int64_t hidden,
-                                   void* packed);
 EXPORT int64_t unrolled_packed_size(int64_t half, int64_t depth, int64_t columns);
 EXPORT void unrolled_pack(int64_t half, const float* weights, int64_t stride, int64_t depth, int64_t columns,
-                          int64_t transposed, void* packed);
+                          int64_t transposed, void* packed, int64_t threads);
 EXPORT void unrolled_forward(int64_t cell, int64_t half, const Layer* layers, int64_t count, int64_t threads);
 EXPORT void unrolled_backward(int64_t cell, int64_t half, const Layer* layers, int64_t count, int64_t threads);
 EXPORT void unrolled_multiply(int64_t half, const Product* p, int64_t threads);

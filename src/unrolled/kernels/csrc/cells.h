@@ -2,7 +2,8 @@
 //
 // A cell says: `gates`, the blocks of `hidden` columns that its recurrent product has; `width`, the blocks of `hidden`
 // floats that each element has in `Layer::gates` and `Layer::dgates`, of which the first `gates` have a recurrent
-// gradient; `carries`, whether a part of the gradient goes to the state before without passing the weights.
+// gradient; `carries`, whether a part of the gradient goes to the state before without passing the weights. Inference
+// and training run the same code, so that they give the same bits.
 #pragma once
 
 #include "layer.h"
@@ -83,7 +84,6 @@ struct LSTMs {
   static constexpr int gates = 4, width = 4;
   static constexpr bool carries = false;
 
-  template <bool Keep>
   INLINE void tick(const Place& p, const Vector (&a)[4]) {
     Vector c = p.carried(p.l.c), ai = p.gate(0) + a[0], af = p.gate(1) + a[1];
     if (Peepholes) ai += p.vector(0) * c, af += p.vector(1) * c;
@@ -94,7 +94,7 @@ struct LSTMs {
     Vector o = sigmoid(ao);
     p.carry(p.l.c, c);
     p.put_h(o * tanh(c));
-    if (Keep) p.keep(0, i), p.keep(1, f), p.keep(2, g), p.keep(3, o), p.put_c(c);
+    if (p.l.keep) p.keep(0, i), p.keep(1, f), p.keep(2, g), p.keep(3, o), p.put_c(c);
   }
 
   INLINE void back(const Place& p, Vector dh) {
@@ -114,13 +114,12 @@ struct LSTMCoupled {
   static constexpr int gates = 3, width = 3;
   static constexpr bool carries = false;
 
-  template <bool Keep>
   INLINE void tick(const Place& p, const Vector (&a)[3]) {
     Vector f = sigmoid(p.gate(0) + a[0]), g = tanh(p.gate(1) + a[1]), o = sigmoid(p.gate(2) + a[2]);
     Vector c = f * (p.carried(p.l.c) - g) + g;
     p.carry(p.l.c, c);
     p.put_h(o * tanh(c));
-    if (Keep) p.keep(0, f), p.keep(1, g), p.keep(2, o), p.put_c(c);
+    if (p.l.keep) p.keep(0, f), p.keep(1, g), p.keep(2, o), p.put_c(c);
   }
 
   INLINE void back(const Place& p, Vector dh) {
@@ -138,12 +137,11 @@ struct GRU {
   static constexpr int gates = 3, width = 4;
   static constexpr bool carries = true;
 
-  template <bool Keep>
   INLINE void tick(const Place& p, const Vector (&a)[3]) {
     Vector r = sigmoid(p.gate(0) + a[0]), z = sigmoid(p.gate(1) + a[1]), m = a[2] + p.vector(0);
     Vector n = tanh(p.gate(3) + r * m);
     p.put_h(z * (p.h_before() - n) + n);
-    if (Keep) p.keep(0, r), p.keep(1, z), p.keep(2, m), p.keep(3, n);
+    if (p.l.keep) p.keep(0, r), p.keep(1, z), p.keep(2, m), p.keep(3, n);
   }
 
   INLINE void back(const Place& p, Vector dh) {
@@ -161,7 +159,6 @@ struct Elman {
   static constexpr int gates = 1, width = 1;
   static constexpr bool carries = false;
 
-  template <bool Keep>
   INLINE void tick(const Place& p, const Vector (&a)[1]) {
     Vector x = p.gate(0) + a[0];
     p.put_h(Relu ? (x <= 0.0f ? Vector{} : x) : tanh(x));  // so put, NaN stays NaN

@@ -8,8 +8,7 @@ namespace ISA {
 
 template <class Cell, class W>
 constexpr CellKernels cell = {
-    forward_size<Cell, W>,   backward_size<Cell, W>,  pack_forward<Cell, W>, pack_backward<Cell, W>, room<Cell, W>,
-    forward<Cell, W, false>, forward<Cell, W, true>, backward<Cell, W>,
+    forward_size<Cell, W>, pack_forward<Cell, W>, room<Cell, W>, forward<Cell, W>, backward<Cell, W>,
 };
 
 template <class W>

@@ -11,11 +11,10 @@ struct Product;
 struct Outer;
 
 struct CellKernels {
-  int64_t (*forward_size)(int64_t hidden), (*backward_size)(int64_t hidden);
+  int64_t (*forward_size)(int64_t hidden);
   void (*pack_forward)(const float* weights, int64_t stride, int64_t hidden, void* packed);
-  void (*pack_backward)(const float* weights, int64_t stride, int64_t hidden, void* packed);
   int64_t (*room)(int64_t hidden, int64_t rows);
-  void (*infer)(const Slice&), (*forward)(const Slice&), (*backward)(const Slice&);
+  void (*forward)(const Slice&), (*backward)(const Slice&);
 };
 
 // Of one type of weights, float or bfloat16. Scratch is in numbers of that type.

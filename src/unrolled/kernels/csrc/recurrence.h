@@ -2,7 +2,7 @@
 //
 // Forwards a panel holds all gates of some units, so that a tile's product ends with what a tick of these units needs,
 // in registers. Backwards it holds some units of the state before, and its depth is that of all gates: the product with
-// the gradient of the gates of the step after is the recurrent part of dL/dh.
+// the gradient of the gates of the step after is the recurrent part of dL/dh. Those panels are of the weights as they are.
 #pragma once
 
 #include "cells.h"
@@ -50,7 +50,7 @@ static void begin(const Slice& s) {
   }
 }
 
-template <class Cell, class W, bool Keep>
+template <class Cell, class W>
 INLINE void tick(const Slice& s, Index t, Index row, Index height, Index unit) {
   constexpr int G = Cell::gates, U = units_wide<Cell>;
   const Layer& l = *s.layer;
@@ -67,19 +67,19 @@ INLINE void tick(const Slice& s, Index t, Index row, Index height, Index unit) {
     for (Index u = 0; u < U && unit + u * L < l.hidden; u++) {
       Vector a[G];
       UNROLL for (int g = 0; g < G; g++) a[g] = Totals::at(totals, (m * G + g) * U + u);
-      Cell::template tick<Keep>(Place::at(l, t, row + m, unit + u * L, halves), a);
+      Cell::tick(Place::at(l, t, row + m, unit + u * L, halves), a);
     }
   }
 }
 
-template <class Cell, class W, bool Keep>
+template <class Cell, class W>
 static void forward(const Slice& s) {
   const Layer& l = *s.layer;
   if (sizeof(W) == sizeof(Half)) begin(s);
   for (Index step = 0; step < l.steps; step++) {
     Index t = l.reverse ? l.steps - 1 - step : step, end = lesser(s.to, l.sizes[t]);
     for (Index unit = 0; unit < l.hidden; unit += units_wide<Cell> * L) {
-      in_tiles(s.from, end, [&](Index row, Index height) { tick<Cell, W, Keep>(s, t, row, height, unit); });
+      in_tiles(s.from, end, [&](Index row, Index height) { tick<Cell, W>(s, t, row, height, unit); });
     }
   }
 }
@@ -181,17 +181,6 @@ static void backward(const Slice& s) {
     Index longer = t + 1 < l.steps ? l.sizes[t + 1] : 0;
     initial_gradient<Cell, W>(s, t, greater(s.from, longer), lesser(s.to, l.sizes[t]));
   }
-}
-
-template <class Cell, class W>
-static Index backward_size(Index hidden) {
-  return packed_size<W>(Cell::gates * hidden, hidden);
-}
-
-template <class Cell, class W>
-static void pack_backward(const float* weights, Index stride, Index hidden, void* packed) {
-  auto row = [&](Index k) { return weights + k * stride; };
-  pack_rows(row, Cell::gates * hidden, hidden, static_cast<W*>(packed));
 }
 
 // Halves that a slice of so many rows needs.
