@@ -310,3 +310,11 @@ def test_the_single_cells_are_torchs(name: str) -> None:
         for shape in ((2, 3), (3,)):
             x = torch.randn(shape)
             torch.testing.assert_close(pickle.loads(pickle.dumps(ours))(x), theirs(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_an_unbatched_lstm_takes_its_state_as_a_list_as_torchs_does(gradients: bool) -> None:
+    theirs, ours = pair("lstm", 3, 4)
+    x, state = torch.randn(20, 3), [torch.randn(1, 4), torch.randn(1, 4)]
+    with torch.set_grad_enabled(gradients):
+        torch.testing.assert_close(ours(x, state)[0], theirs(x, state)[0])

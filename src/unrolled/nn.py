@@ -41,7 +41,7 @@ class _Twin(torch.nn.RNNBase):
 
     def _ours(self, input: Any, hx: Any) -> tuple[Any, Any] | None:
         """The result, or None where torch's own forward is to be taken."""
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if torch.compiler.is_compiling() or torch.jit.is_tracing() or fused.is_transformed():
             return None
         if isinstance(input, PackedSequence):
             pays = self._runs_fused(input.data) or native.beats_packed(self.mode.lower(), self._weights()[0], input)
@@ -56,7 +56,10 @@ class _Twin(torch.nn.RNNBase):
         batched = input.dim() == 3
         if not batched:
             input = input.unsqueeze(1)
-            hx = tuple(h.unsqueeze(1) for h in hx) if isinstance(hx, tuple) else hx if hx is None else hx.unsqueeze(1)
+            if isinstance(hx, Tensor):
+                hx = hx.unsqueeze(1)
+            elif isinstance(hx, (tuple, list)):
+                hx = tuple(h.unsqueeze(1) if isinstance(h, Tensor) else h for h in hx)
         elif self.batch_first:
             input = input.transpose(0, 1)
         time, batch = input.shape[:2]

@@ -307,3 +307,23 @@ def test_large_arguments_saturate_as_the_references_do(nonlinearity: str) -> Non
             scan.unroll(cell.double(), x._replace(data=x.data.double()))[0].data,
         )
         torch.testing.assert_close(found.double(), wanted, rtol=2e-6, atol=1e-30, equal_nan=True)
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_an_input_of_another_size_is_refused_as_torch_refuses_it(gradients: bool) -> None:
+    cell = LSTM(3, 20)
+    with torch.set_grad_enabled(gradients), pytest.raises(RuntimeError, match="input"):
+        choose.unroll(cell, packed([30, 20], 5))
+
+
+def test_a_batch_whose_sizes_do_not_add_up_or_grow_is_refused_before_it_is_read() -> None:
+    cell, data = LSTM(3, 20), torch.randn(30, 3)
+    for sizes in ([2] * 16, [2] * 14, [1, 2] * 10, [2, 0] * 15):
+        with pytest.raises(ValueError, match="sizes"):
+            fused.unroll(cell, PackedSequence(data, torch.tensor(sizes)), cell.initial_state(2))
+
+
+def test_a_state_of_another_shape_is_refused_before_it_is_read() -> None:
+    cell, x = LSTM(3, 20), packed([30, 20], 3)
+    with pytest.raises(ValueError, match=r"a state must be \(2, 20\) in float32 on the CPU, not \(1, 20\)"):
+        fused.unroll(cell, x, cell.initial_state(1))

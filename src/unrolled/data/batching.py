@@ -43,7 +43,7 @@ def bucketed(
 def in_order(lengths: Lengths, *, elements: int, rows: int | None = None) -> list[NDArray[np.int64]]:
     """Batches for prediction, longest first, equals in the order given. Arguments and result as `bucketed`."""
     known = _known(lengths)
-    if len(known) == 1 and elements > 0 and rows != 0:  # a single sentence would feel the rest
+    if len(known) == 1 and elements >= 1 and (rows is None or rows >= 1):  # a single sentence would feel the rest
         return [np.zeros(1, dtype=np.int64)]
     return _cut(np.argsort(-known, kind="stable"), known, elements, rows)
 

@@ -72,7 +72,8 @@ class Packed:
     """The weights of one direction, laid out for the pass forwards.
 
     inputs: for each block of `Kind.inputs` the panels; hidden: the recurrent panels; bias: what is added to the input's
-    share; vectors: what the cell adds itself; half: whether the panels are bfloat16.
+    share; vectors: what the cell adds itself; half: whether the panels are bfloat16; input_size: features
+    of an element.
     """
 
     inputs: tuple[Tensor, ...]
@@ -80,6 +81,7 @@ class Packed:
     bias: Tensor | None
     vectors: Tensor | None
     half: bool
+    input_size: int
 
 
 class Kept(NamedTuple):
@@ -97,14 +99,27 @@ class Gradients(NamedTuple):
     c0: Tensor | None
 
 
-def supports(kind: str, x: Tensor, weights: Sequence[Tensor | None]) -> bool:
-    """Whether the kernels can run these: they are there, and all is float32 on the CPU."""
-    fit = all(w is None or (w.dtype is torch.float32 and w.device.type == "cpu") for w in (x, *weights))
-    return fit and kind in KINDS and load() is not None
+def supports(kind: str, x: Tensor, w: Weights) -> bool:
+    """Whether the kernels can run these: they are there, all is float32 on the CPU, and the shapes fit each other."""
+    plain = all(t is None or (t.dtype is torch.float32 and t.is_cpu) for t in (x, *w))
+    return plain and kind in KINDS and x.dim() == 2 and _fit(kind, w, x.shape[1]) and load() is not None
+
+
+def _fit(kind: str, w: Weights, input_size: int) -> bool:
+    hidden = w.hh.shape[-1]
+    rows = KINDS[kind].blocks * hidden
+    biases = all(b is None or b.shape == (rows,) for b in (w.bias_ih, w.bias_hh))
+    vectors = w.vectors is None or w.vectors.shape == (3, hidden)
+    return w.ih.shape == (rows, input_size) and w.hh.shape == (rows, hidden) and biases and vectors
 
 
 def pack(kind: str, w: Weights, half: bool = False) -> Packed:
-    """Lay the weights out for the pass forwards, rounded to bfloat16 where `half` says so."""
+    """Lay the weights out for the pass forwards, rounded to bfloat16 where `half` says so.
+
+    Raises `ValueError` where their shapes do not fit each other.
+    """
+    if not _fit(kind, w, w.ih.shape[-1]):
+        raise ValueError(f"these are no weights of a {kind}: {[None if t is None else tuple(t.shape) for t in w]}")
     library, k, hidden = _library(), KINDS[kind], w.hh.shape[1]
     threads = _threads(w.ih.numel() * MOVED)
     inputs = []
@@ -121,7 +136,9 @@ def pack(kind: str, w: Weights, half: bool = False) -> Packed:
             bias = torch.cat([bias[: 2 * hidden] + w.bias_hh[: 2 * hidden], bias[2 * hidden :]])
     elif bias is not None and w.bias_hh is not None:
         bias = bias + w.bias_hh
-    return Packed(tuple(inputs), panels, None if bias is None else bias.contiguous(), _whole(vectors), half)
+    return Packed(
+        tuple(inputs), panels, None if bias is None else bias.contiguous(), _whole(vectors), half, w.ih.shape[1]
+    )
 
 
 def forward(
@@ -148,6 +165,8 @@ def forward(
     """
     library, k = _library(), KINDS[kind]
     _look_at(x, sizes, starts)
+    if any(p.input_size != x.shape[1] for p in packed):
+        raise ValueError(f"the weights read {packed[0].input_size} features, x has {x.shape[1]}")
     x, hidden = _rows(x), states[0][0].shape[1]
     outputs = x.new_empty(len(x), len(packed) * hidden)
     threads = _threads(len(x) * hidden * hidden * k.blocks)
@@ -252,11 +271,19 @@ def _look_at(x: Tensor, sizes: Tensor, starts: Tensor) -> None:
         raise ValueError(f"x must have 2 axes, sizes and starts 1: {x.shape}, {sizes.shape}, {starts.shape}")
     if not (sizes.is_contiguous() and starts.is_contiguous()):
         raise ValueError("sizes and starts must be contiguous")
+    alive, first = sizes.numpy(), starts.numpy()
+    falls = len(alive) > 0 and alive[-1] > 0 and bool((alive[1:] <= alive[:-1]).all())
+    if not (falls and first[0] == 0 and (first[1:] - first[:-1] == alive[:-1]).all()):
+        raise ValueError("sizes must be above zero and never grow, and starts be the sums of those before")
+    if first[-1] + alive[-1] != len(x):
+        raise ValueError(f"the sizes add up to {first[-1] + alive[-1]} elements, there are {len(x)}")
 
 
 def _state(state: Tensor, sizes: Tensor, hidden: int) -> Tensor:
-    if state.shape != (int(sizes[0]), hidden) or state.dtype is not torch.float32:
-        raise ValueError(f"a state must be ({int(sizes[0])}, {hidden}) in float32, not {state.shape} in {state.dtype}")
+    wanted = (int(sizes[0]), hidden)
+    if state.shape != wanted or state.dtype is not torch.float32 or not state.is_cpu:
+        found = f"{tuple(state.shape)} in {state.dtype} on {state.device}"
+        raise ValueError(f"a state must be {wanted} in float32 on the CPU, not {found}")
     return state.contiguous()
 
 

@@ -15,6 +15,7 @@ def unroll(cell: Cell, x: PackedSequence, state: State | None = None) -> tuple[P
 
     Arguments and results are those of `scan.unroll`, and so, up to rounding, are the numbers.
     """
+    _must_read(cell, x)
     cell = cell.for_unroll()
     if fused.is_transformed():  # for `torch.func` torch's kernels are closed, too
         return scan.unroll(cell, x, state)
@@ -38,11 +39,21 @@ def unroll_both(
     Returns:
         The outputs, packed as x is: an element's of `ahead` beside its of `back`; and the final state of each.
     """
+    _must_read(ahead, x)
+    _must_read(back, x)
     ahead, back = ahead.for_unroll(), back.for_unroll()
-    done = None if fused.is_transformed() else fused.attempt([ahead, back], x, states)
+    done = fused.attempt([ahead, back], x, states)
     if done is not None:
         return done[0], (done[1][0], done[1][1])
     forwards, first = unroll(ahead, x, states[0])
     backwards, second = unroll(back, reverse(x), states[1])
     outputs = torch.cat([forwards.data, reverse(backwards).data], dim=-1)
     return x._replace(data=outputs), (first, second)
+
+
+def _must_read(cell: Cell, x: PackedSequence) -> None:
+    # Torch's fused kernel looks at no sizes; its module does before it calls it, in these words.
+    if x.data.shape[-1] != cell.input_size:
+        raise RuntimeError(
+            f"input.size(-1) must be equal to input_size. Expected {cell.input_size}, got {x.data.shape[-1]}"
+        )
