@@ -65,7 +65,7 @@ def build(target: Path = LIBRARY, *, flags: Sequence[str] = (), command: Sequenc
     sets = INSTRUCTION_SETS.get(_architecture(), {"portable": ()})
     with tempfile.TemporaryDirectory() as scratch:
         jobs = [("isa.cpp", name, (f"-DISA={name}", *more)) for name, more in sets.items()]
-        jobs += [(f"{name}.cpp", name, ()) for name in ("api", "pool")]
+        jobs += [(path.name, path.stem, ()) for path in sorted(SOURCES.glob("*.cpp")) if path.name != "isa.cpp"]
         objects = [str(Path(scratch) / f"{name}.o") for _, name, _ in jobs]
         with ThreadPoolExecutor(os.cpu_count()) as workers:
             compiling = [

@@ -1,52 +1,13 @@
-// Behind the C interface: here the instruction set is chosen, and the work is split among threads. Nothing is checked:
+// Behind the C interface of the recurrences: here the work is split among threads. Nothing is checked:
 // `recurrence.py` has looked at every size before a pointer gets here.
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "api.h"
-#include "kernels.h"
-#include "pool.h"
-
-extern const Kernels unrolled_kernels_portable;
-#if defined(__x86_64__)
-extern const Kernels unrolled_kernels_avx512bf16, unrolled_kernels_avx512, unrolled_kernels_avx2;
-#endif
+#include "chosen.h"
 
 namespace {
-
-#if defined(__x86_64__)
-bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-}
-bool has_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#endif
-
-// The kernels of an instruction set by its name, or the best that this machine can run; null where it cannot.
-const Kernels* find(const char* name) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (has_bf16() && (!name || !std::strcmp(name, "avx512bf16"))) return &unrolled_kernels_avx512bf16;
-  if (has_avx512() && (!name || !std::strcmp(name, "avx512"))) return &unrolled_kernels_avx512;
-  if (has_avx2() && (!name || !std::strcmp(name, "avx2"))) return &unrolled_kernels_avx2;
-#endif
-  return !name || !std::strcmp(name, "portable") ? &unrolled_kernels_portable : nullptr;
-}
-
-const Kernels* kernels = find(nullptr);
-
-// Room for so many numbers, floats or halves, one for each thread; it grows to what was needed most.
-void* scratch(int64_t numbers, int64_t half) {
-  thread_local std::vector<char> room;
-  constexpr std::size_t line = 64;
-  std::size_t bytes = static_cast<std::size_t>(numbers) * (half ? 2 : 4) + line;
-  if (room.size() < bytes) room = std::vector<char>(bytes);
-  std::uintptr_t start = reinterpret_cast<std::uintptr_t>(room.data());
-  return reinterpret_cast<void*>((start + line - 1) / line * line);
-}
 
 // Elements of the first `rows` rows.
 int64_t elements(const Layer& l, int64_t rows) {
@@ -91,17 +52,6 @@ void run(const CellKernels& cell, const Layer* layers, int64_t count, int64_t ha
   });
 }
 
-// Calls f(part, from, to) in threads for near-equal parts of `count`, their borders multiples of `unit`.
-template <class F>
-void in_parts(int64_t count, int64_t unit, int64_t threads, F f) {
-  int64_t units = (count + unit - 1) / unit, parts = threads < units ? threads : units;
-  if (parts <= 1) return f(0, 0, count);
-  in_parallel(static_cast<int>(parts), [&](int k) {
-    int64_t from = units * k / parts * unit, to = units * (k + 1) / parts * unit;
-    f(k, from, to < count ? to : count);
-  });
-}
-
 void outer(const Outer& p, int64_t half, int64_t threads) {
   const TypeKernels& of = kernels->of[half];
   in_parts(p.rows, 96, threads, [&](int64_t, int64_t from, int64_t to) {
@@ -115,7 +65,7 @@ EXPORT const char* unrolled_isa() { return kernels->name; }
 
 // Take the kernels of another instruction set. 0 where this machine cannot run it.
 EXPORT int64_t unrolled_use(const char* name) {
-  const Kernels* found = find(name);
+  const Kernels* found = find_kernels(name);
   if (found) kernels = found;
   return found != nullptr;
 }
