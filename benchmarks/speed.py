@@ -150,7 +150,7 @@ def streaming(repeats: int, clock: Clock) -> None:
             weights = Weights(*(getattr(cell, name).detach() for name in names))
             functions: dict[str, Run] = {"torch": steps(cell, x)}
             for name, half in (("ours", False), ("bf16", True)):
-                functions[name] = repeated(Stream(kind, recurrence.pack(kind, weights, half), hidden, hidden), x)
+                functions[name] = repeated(Stream(kind, recurrence.pack(kind, weights, half)), x)
             if kind == "lstm" and (rival := onnx_steps(weights, x)) is not None:
                 functions["onnxruntime"] = rival
             taken = {name: 1e6 * s / STEPS for name, s in measure(functions, 4 * repeats, clock).items()}

@@ -44,14 +44,17 @@ class _Twin(torch.nn.RNNBase):
         if torch.compiler.is_compiling() or torch.jit.is_tracing() or fused.is_transformed():
             return None
         if isinstance(input, PackedSequence):
-            pays = self._runs_fused(input.data) or native.beats_packed(self.mode.lower(), self._weights()[0], input)
-            if pays and self._suits(input, hx):
-                return self._unroll(input, hx)
-        elif isinstance(input, Tensor) and input.dim() in (2, 3) and input.numel() and self._pays_padded(input):
-            return self._padded(input, hx)
+            ours = self._runs_fused(input.data)
+            pays = ours or native.beats_packed(self.mode.lower(), self._weights()[0], input)
+            if pays and self._suits(input, hx, ours):
+                return self._unroll(input, hx, ours)
+        elif isinstance(input, Tensor) and input.dim() in (2, 3) and input.numel():
+            ours = self._runs_fused(input.flatten(0, -2))
+            if self._pays_padded(input, ours):
+                return self._padded(input, hx, ours)
         return None
 
-    def _padded(self, input: Tensor, hx: Any) -> tuple[Any, Any] | None:
+    def _padded(self, input: Tensor, hx: Any, ours: bool) -> tuple[Any, Any] | None:
         """A padded batch is a packed one without padding: all rows are of one length."""
         batched = input.dim() == 3
         if not batched:
@@ -64,37 +67,46 @@ class _Twin(torch.nn.RNNBase):
             input = input.transpose(0, 1)
         time, batch = input.shape[:2]
         x = PackedSequence(input.flatten(0, 1), torch.full((time,), batch))
-        if not self._suits(x, hx):
+        if not self._suits(x, hx, ours):
             return None
-        outputs, hidden = self._unroll(x, hx)
+        outputs, hidden = self._unroll(x, hx, ours)
         data = outputs.data.unflatten(0, (time, batch))
         if batched:
             return data.transpose(0, 1) if self.batch_first else data, hidden
         return data.squeeze(1), tuple(h.squeeze(1) for h in hidden) if isinstance(hidden, tuple) else hidden.squeeze(1)
 
     def _runs_fused(self, x: Tensor) -> bool:
-        """Whether our kernels run all layers, of which the first reads x."""
-        return not self.proj_size and all(fused.runs(self.mode.lower(), x, Weights(*w)) for w in self._weights())
+        """Whether our kernels run all layers, of which the first reads the elements x."""
+        if not fused.pays(x):
+            return False
+        above, kind = (self.proj_size or self.hidden_size) * (1 + self.bidirectional), self._kind()
+        features = [x.shape[1] if k <= self.bidirectional else above for k in range(len(self._weights()))]
+        return all(fused.knows(kind, n, w) for n, w in zip(features, self._named_weights(), strict=True))
 
-    def _pays_padded(self, input: Tensor) -> bool:
-        """Whether a padded batch is better not given to torch.
+    def _pays_padded(self, input: Tensor, ours: bool) -> bool:
+        """Whether a padded batch is better not given to torch. ours: whether our kernels run it.
 
-        Its LSTM of several steps is one fused kernel, which ours does not beat but for few rows in inference. For one
-        step oneDNN would re-arrange the weights; the rule for training is where going round it was never slower.
+        Torch's LSTM of several steps is one fused kernel, and as quick as ours where the layer is small. For one step
+        oneDNN would re-arrange the weights; the rule for training is where going round it was never slower.
         """
         batch, time = (1, len(input)) if input.dim() == 2 else (input.shape[1], input.shape[0])
         if self.batch_first and input.dim() == 3:
             batch, time = time, batch
-        if self.mode != "LSTM" or (batch <= FEW_ROWS and not torch.is_grad_enabled()):
-            return self._runs_fused(input)
+        if ours and (self.mode != "LSTM" or self.proj_size or self._beats_onednn(batch)):
+            return True
         pays = self.hidden_size >= 256 and 0 < 8 * batch <= self.hidden_size
-        return input.dim() == 3 and time == 1 and pays and native.is_fused(self._weights()[0], input)
+        single = input.dim() == 3 and time == 1 and self.mode == "LSTM" and pays and not self.proj_size
+        return single and native.is_fused(self._weights()[0], input)
 
-    def _suits(self, x: PackedSequence, hx: Any) -> bool:
+    def _beats_onednn(self, batch: int) -> bool:
+        """Whether our LSTM is quicker than oneDNN's on rows of one length."""
+        return batch <= FEW_ROWS and not torch.is_grad_enabled()
+
+    def _suits(self, x: PackedSequence, hx: Any, ours: bool) -> bool:
         """Whether this is what torch would take, on a CPU. What is wrong with any other, torch says best."""
         self._update_flat_weights()
         data, sizes, weights = x.data, x.batch_sizes, self._flat_weights
-        if torch.is_autocast_enabled("cpu") and not (fused.is_half() and self._runs_fused(data)):
+        if torch.is_autocast_enabled("cpu") and not (fused.is_half() and ours):
             return False
         if not all(isinstance(w, Tensor) and (w.device.type, w.dtype) == ("cpu", data.dtype) for w in weights):
             return False
@@ -119,8 +131,20 @@ class _Twin(torch.nn.RNNBase):
         each = len(self._flat_weights) // (self.num_layers * (1 + self.bidirectional))
         return [self._flat_weights[k : k + each] for k in range(0, len(self._flat_weights), each)]  # type: ignore[misc]
 
+    def _kind(self) -> str:
+        """The kernels' name of the cell."""
+        return "lstm_projected" if self.proj_size else self.mode.lower()
+
+    def _named_weights(self) -> list[Weights]:
+        """The weights of each direction of each layer, by their names."""
+        count = 4 if self.bias else 2
+        return [
+            Weights(*w[:count], hr=w[count]) if self.proj_size else Weights(*w)  # type: ignore[misc]
+            for w in self._weights()
+        ]
+
     @eager
-    def _unroll(self, x: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+    def _unroll(self, x: PackedSequence, hx: Any, ours: bool) -> tuple[PackedSequence, Any]:
         """hx, and the hidden state that is returned, are as torch's: in the caller's order of rows."""
         if hx is None:
             state = tuple(x.data.new_zeros(shape) for shape in self._shapes(int(x.batch_sizes[0])))
@@ -128,10 +152,10 @@ class _Twin(torch.nn.RNNBase):
             hx = self.permute_hidden(hx, x.sorted_indices)
             state = tuple(hx) if self.mode == "LSTM" else (hx,)
         equal = int(x.batch_sizes[0]) == int(x.batch_sizes[-1])
-        if equal and len(x.batch_sizes) > 1 and not self.proj_size and not self._runs_fused(x.data):
+        if equal and len(x.batch_sizes) > 1 and not self.proj_size and not ours:
             data, final = self._whole_stack(x, state)
         else:
-            data, final = self._layer_by_layer(x, state)
+            data, final = self._layer_by_layer(x, state, ours)
         hidden: Any = final if self.mode == "LSTM" else final[0]
         return x._replace(data=data), self.permute_hidden(hidden, x.unsorted_indices)
 
@@ -150,19 +174,19 @@ class _Twin(torch.nn.RNNBase):
         )
         return outputs.flatten(0, 1), tuple(final)
 
-    def _layer_by_layer(self, x: PackedSequence, state: native.States) -> tuple[Tensor, native.States]:
+    def _layer_by_layer(self, x: PackedSequence, state: native.States, ours: bool) -> tuple[Tensor, native.States]:
         directions = 2 if self.bidirectional else 1
-        weights, before = self._weights(), list(zip(*(s.unbind(0) for s in state), strict=True))
+        before = list(zip(*(s.unbind(0) for s in state), strict=True))
+        weights: list[Any] = self._named_weights() if ours else self._weights()
         final: list[native.States] = []
         for layer in range(self.num_layers):
             if layer and self.dropout and self.training:
                 x = x._replace(data=torch.dropout(x.data, self.dropout, True))
             here = slice(layer * directions, (layer + 1) * directions)
-            kind, each = self.mode.lower(), weights[here]
-            if not self.proj_size and all(fused.runs(kind, x.data, Weights(*w)) for w in each):
-                data, after = fused.run(kind, [Weights(*w) for w in each], x, before[here])
+            if ours:
+                data, after = fused.run(self._kind(), weights[here], x, before[here])
             else:
-                data, after = native.run_layer(kind, each, x, before[here])
+                data, after = native.run_layer(self.mode.lower(), weights[here], x, before[here])
             final += after
             x = x._replace(data=data)
         return x.data, tuple(map(torch.stack, zip(*final, strict=True)))

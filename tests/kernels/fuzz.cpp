@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api.h"
+#include "kernels.h"
 
 namespace {
 
@@ -41,83 +42,115 @@ void must_be_written(const Buffer& buffer, const char* what) {
   }
 }
 
+void must_equal(const Buffer& one, const Buffer& other, const char* what) {
+  for (int64_t k = 0; k < one.size; k++) {
+    if (one[k] != other[k]) std::fprintf(stderr, "%s\n", what), std::exit(1);
+  }
+}
+
 struct Case {
-  int64_t cell, half, hidden, input, batch, threads, reverse;
+  int64_t cell, half, hidden, output, input, batch, threads, directions;
   std::vector<int64_t> sizes, starts;
   int64_t elements = 0;
 
   Case() {
-    cell = draw(0, 5), half = draw(0, 1), hidden = draw(0, 3) ? draw(1, 40) : draw(60, 140), input = draw(1, 40);
-    batch = draw(1, 15), threads = draw(1, 4), reverse = draw(0, 1);
+    cell = draw(0, CELL_KINDS - 1), half = draw(0, 1), hidden = draw(0, 3) ? draw(1, 40) : draw(60, 200);
+    output = cell == LSTM_PROJECTED ? draw(1, hidden) : hidden, input = draw(0, 5) ? draw(1, 40) : draw(60, 200);
+    batch = draw(1, 15), threads = draw(1, 4), directions = draw(1, 2);
     for (int64_t alive = batch; alive > 0 && sizes.size() < 12; alive -= draw(0, 3) ? 0 : draw(0, alive)) {
       sizes.push_back(alive), starts.push_back(elements), elements += alive;
     }
   }
-  int64_t blocks() const { return cell < 2 ? 4 : cell < 4 ? 3 : 1; }
-  int64_t width() const { return cell == 3 ? 4 : blocks(); }
+  bool memory() const { return cell <= LSTM_COUPLED || cell == LSTM_PROJECTED; }
+  bool middle() const { return cell == LSTM_PROJECTED || cell == GRU_CHO; }
+  int64_t blocks() const { return cell == ELMAN_TANH || cell == ELMAN_RELU ? 1 : memory() && cell != LSTM_COUPLED ? 4 : 3; }
+  int64_t width() const { return cell == GRU ? 4 : blocks(); }
 };
 
-Buffer packed(const Case& c, int64_t numbers) { return Buffer(c.half ? (numbers + 1) / 2 : numbers); }
+// Bytes that begin at a border of lines and end where the sanitizer looks.
+struct Room {
+  std::unique_ptr<char[]> data;
+  char* start;
+  explicit Room(int64_t bytes) : data(new char[bytes + 64]) {
+    start = data.get() + bytes + 64 - bytes;
+    start -= reinterpret_cast<uintptr_t>(start) % 64;
+  }
+};
 
-// The input's share of some blocks of the gates.
-void project(const Case& c, const Buffer& x, int64_t blocks, float* gates) {
-  int64_t columns = blocks * c.hidden;
-  Buffer weights = Buffer::random(columns * c.input), bias = Buffer::random(columns);
-  Buffer panels = packed(c, unrolled_packed_size(c.half, c.input, columns));
-  unrolled_pack(c.half, weights, c.input, c.input, columns, 1, panels, c.threads);
-  Product p = {x, c.input, c.elements, c.input, columns, panels, bias, gates, c.width() * c.hidden, 0};
-  unrolled_multiply(c.half, &p, c.threads);
-}
+// One direction of a layer, with all that it reads and writes.
+struct Direction {
+  const Case& c;
+  int64_t n, h, p, depth;
+  Buffer x, ih, hh, hr, bias_ih, bias_hh, vectors, h0, c0, gates, cells, middle, out, again, last, state;
+  Buffer dh, dgates, dtotal, first, memories, dx, dih, dhh, dhr, dbias, dvectors;
+  Room packed, back;
 
-void project_all(const Case& c, const Buffer& x, const Buffer& gates) {
-  if (c.cell != 3) return project(c, x, c.blocks(), gates);
-  project(c, x, 2, gates);
-  project(c, x, 1, gates + 3 * c.hidden);
-}
+  explicit Direction(const Case& c)
+      : c(c), n(c.elements), h(c.hidden), p(c.output), depth(c.blocks() * h), x(Buffer::random(n * c.input)),
+        ih(Buffer::random(depth * c.input)), hh(Buffer::random(depth * p)), hr(Buffer::random(p * h)),
+        bias_ih(Buffer::random(depth)), bias_hh(Buffer::random(depth)), vectors(Buffer::random(3 * h)),
+        h0(Buffer::random(c.batch * p)), c0(Buffer::random(c.batch * h)), gates(n * c.width() * h), cells(n * h),
+        middle(n * h), out(n * p), again(n * p), last(c.batch * p), state(c.batch * h), dh(Buffer::random(n * p)),
+        dgates(gates.size), dtotal(n * p), first(Buffer::random(c.batch * p)), memories(Buffer::random(c.batch * h)),
+        dx(n * c.input), dih(ih.size), dhh(hh.size), dhr(hr.size), dbias(c.width() * h), dvectors(3 * h),
+        packed(unrolled_packed_size(c.cell, c.half, c.input, h, p, 0)),
+        back(unrolled_packed_size(c.cell, c.half, c.input, h, p, 1)) {}
+
+  Layer layer(int64_t reverse) const {
+    Layer l = {};
+    l.steps = c.sizes.size(), l.batch = c.batch, l.hidden = h, l.output = p, l.input = c.input, l.reverse = reverse;
+    l.sizes = c.sizes.data(), l.starts = c.starts.data(), l.x = x, l.x_stride = c.input;
+    l.ih = ih, l.ih_stride = c.input, l.hh = hh, l.hh_stride = p, l.bias_ih = bias_ih, l.bias_hh = bias_hh;
+    if (c.cell == LSTM_PROJECTED) l.hr = hr, l.hr_stride = h, l.dtotal = dtotal, l.dhr = dhr;
+    l.vectors = vectors, l.packed = packed.start, l.gates = gates, l.gates_stride = c.width() * h;
+    l.middle = c.middle() ? middle.data.get() : nullptr, l.h0 = h0, l.c0 = c0, l.h = again, l.h_stride = p;
+    l.c = c.memory() ? state.data.get() : nullptr, l.last = last;
+    l.dh = dh, l.dh_stride = p, l.dgates = dgates, l.dh_carry = first, l.dc_carry = memories;
+    l.dx = dx, l.dx_stride = c.input, l.dih = dih, l.dhh = dhh, l.dbias = dbias, l.dvectors = dvectors;
+    return l;
+  }
+  void begin() const {
+    for (int64_t k = 0; k < state.size; k++) state[k] = c0[k];
+  }
+};
 
 void run() {
   Case c;
-  int64_t n = c.elements, h = c.hidden, rows = c.batch * h, depth = c.blocks() * h;
-  Buffer x = Buffer::random(n * c.input), weights = Buffer::random(depth * h), vectors = Buffer::random(3 * h);
-  Buffer gates(n * c.width() * h), cells(n * h), out(n * h), again(n * h), last(rows);
-  Buffer h0 = Buffer::random(rows), c0 = Buffer::random(rows), state(rows);
-  Buffer panels = packed(c, unrolled_forward_size(c.cell, c.half, h));
-  for (int64_t k = 0; k < rows; k++) state[k] = c0[k];
-  project_all(c, x, gates);
-  unrolled_pack_forward(c.cell, c.half, weights, h, h, panels);
-  bool memory = c.cell < 3;
-  Layer layer = {};
-  layer.steps = c.sizes.size(), layer.batch = c.batch, layer.hidden = h, layer.reverse = c.reverse;
-  layer.sizes = c.sizes.data(), layer.starts = c.starts.data(), layer.weights = panels, layer.vectors = vectors;
-  layer.gates = gates, layer.gates_stride = c.width() * h, layer.h0 = h0, layer.h = again, layer.h_stride = h;
-  layer.c = memory ? state.data.get() : nullptr;
-  unrolled_forward(c.cell, c.half, &layer, 1, c.threads);
-  must_be_written(again, "inference");
-  for (int64_t k = 0; k < rows; k++) state[k] = c0[k];
-  layer.keep = 1, layer.h = out, layer.cells = memory ? cells.data.get() : nullptr;
-  unrolled_forward(c.cell, c.half, &layer, 1, c.threads);
-  unrolled_last(&layer, last);
-  must_be_written(out, "outputs"), must_be_written(gates, "gates"), must_be_written(last, "last");
-  if (memory) must_be_written(cells, "cells"), must_be_written(state, "state");
-  for (int64_t k = 0; k < out.size; k++) {
-    if (out[k] != again[k]) std::fprintf(stderr, "inference is not training\n"), std::exit(1);
+  std::vector<Direction> of;
+  std::vector<Layer> layers;
+  of.reserve(c.directions);
+  for (int64_t d = 0; d < c.directions; d++) {
+    of.emplace_back(c);
+    layers.push_back(of[d].layer(d)), of[d].begin();
+    unrolled_pack(c.cell, c.half, &layers[d], c.threads);
+    layers[d].ih = nullptr;  // laid out already
   }
-
-  Buffer back = packed(c, unrolled_packed_size(c.half, depth, h)), dgates(gates.size);
-  Buffer dh = Buffer::random(n * h), first = Buffer::random(rows), memories = Buffer::random(rows);
-  unrolled_pack(c.half, weights, h, depth, h, 0, back, c.threads);
-  layer.weights = back, layer.c0 = c0, layer.dh = dh, layer.dh_stride = h, layer.dgates = dgates;
-  layer.dh_carry = first, layer.dc_carry = memory ? memories.data.get() : nullptr;
-  unrolled_backward(c.cell, c.half, &layer, 1, c.threads);
-  must_be_written(dgates, "gradient of the gates"), must_be_written(first, "gradient of the state");
-  must_be_written(memories, "gradient of the cell state");
-
-  Buffer by_state(depth * h), by_input(depth * c.input), sums(c.width() * h);
-  unrolled_recurrent_outer(c.half, &layer, depth, by_state, h, c.threads);
-  unrolled_outer(c.half, dgates, c.width() * h, depth, n, x, c.input, c.input, by_input, c.input, 0, c.threads);
-  unrolled_sums(dgates, c.width() * h, n, sums.size, sums, c.threads);
-  must_be_written(by_state, "gradient of the recurrent weights");
-  must_be_written(by_input, "gradient of the input weights"), must_be_written(sums, "sums");
+  unrolled_forward(c.cell, c.half, layers.data(), c.directions, c.threads);
+  for (int64_t d = 0; d < c.directions; d++) {
+    must_be_written(of[d].again, "inference");
+    of[d].begin();
+    layers[d].ih = of[d].ih, layers[d].keep = 1, layers[d].h = of[d].out;
+    layers[d].cells = c.memory() ? of[d].cells.data.get() : nullptr;
+  }
+  unrolled_forward(c.cell, c.half, layers.data(), c.directions, c.threads);
+  for (int64_t d = 0; d < c.directions; d++) {
+    const Direction& one = of[d];
+    must_be_written(one.out, "outputs"), must_be_written(one.gates, "gates"), must_be_written(one.last, "last");
+    if (c.memory()) must_be_written(one.cells, "cells"), must_be_written(one.state, "state");
+    if (c.middle()) must_be_written(one.middle, "middle");
+    must_equal(one.out, one.again, "inference is not training");
+    layers[d].packed = one.back.start;
+    layers[d].dx = of[0].dx;
+  }
+  unrolled_backward(c.cell, c.half, layers.data(), c.directions, c.threads);
+  must_be_written(of[0].dx, "gradient of the input");
+  for (const Direction& one : of) {
+    must_be_written(one.dgates, "gradient of the gates"), must_be_written(one.first, "gradient of the state");
+    must_be_written(one.memories, "gradient of the cell state"), must_be_written(one.dbias, "sums");
+    must_be_written(one.dih, "gradient of the input weights"), must_be_written(one.dhh, "of the recurrent weights");
+    if (c.cell == LSTM_PROJECTED) must_be_written(one.dhr, "gradient of the projection");
+    if (c.cell == LSTM_PEEPHOLE) must_be_written(one.dvectors, "gradient of the peepholes");
+  }
 }
 
 }  // namespace

@@ -10,11 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_sequence
 
 from unrolled.cells.base import Cell
-from unrolled.cells.elman import Elman
-from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
-from unrolled.cells.lstm_coupled import LSTMCoupled
-from unrolled.cells.lstm_peephole import LSTMPeephole
 from unrolled.errors import BadOption
 from unrolled.kernels import library, recurrence
 from unrolled.kernels.streaming import Stream
@@ -22,19 +18,13 @@ from unrolled.unroll import fused, scan
 
 pytestmark = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
 
-CELLS: dict[str, Callable[..., Cell]] = {
-    "lstm": LSTM,
-    "lstm_peephole": LSTMPeephole,
-    "lstm_coupled": LSTMCoupled,
-    "gru": GRU,
-    "elman": Elman,
-}
+CELLS: dict[str, Callable[..., Cell]] = {kind: cell for cell, kind in fused.KINDS.items()}
 
 
 def stream(cell: Cell, batch: int, half: bool = False) -> Stream:
     weights = recurrence.Weights(*(None if w is None else w.detach() for w in fused._weights(cell)))
     packed = recurrence.pack(fused.kind_of(cell), weights, half)
-    return Stream(fused.kind_of(cell), packed, cell.input_size, cell.hidden_size, batch)
+    return Stream(fused.kind_of(cell), packed, batch)
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -49,6 +39,22 @@ def test_a_stream_agrees_with_the_whole(name: str, bias: bool, half: bool) -> No
         torch.testing.assert_close(found.flatten(0, 1), wanted.data, rtol=0, atol=0.02 if half else 2e-6)
         for own, right in zip(pair(one.state), pair(final), strict=True):
             torch.testing.assert_close(own, right, rtol=0, atol=0.03 if half else 2e-6)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_threads_that_share_a_tick_give_what_one_gives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unrolled.kernels.streaming.SHARED", 0)
+    cell, elements, before = CELLS[name](5, 150), [torch.randn(1, 5) for _ in range(6)], torch.get_num_threads()
+    found = {}
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            one = stream(cell, 1)
+            found[threads] = [one(x).clone() for x in elements]
+    finally:
+        torch.set_num_threads(before)
+    assert all(map(torch.equal, found[1], found[2]))
+    assert all(map(torch.equal, found[1], found[3]))
 
 
 def pair(state: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -16,8 +16,6 @@ from unrolled.cells.base import Cell
 from unrolled.cells.elman import Elman
 from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
-from unrolled.cells.lstm_coupled import LSTMCoupled
-from unrolled.cells.lstm_peephole import LSTMPeephole
 from unrolled.errors import BadOption
 from unrolled.kernels import library
 from unrolled.layers.weight_drop import WeightDrop
@@ -27,12 +25,8 @@ from unrolled.unroll.packing import reverse
 pytestmark = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
 
 CELLS: dict[str, Callable[..., Cell]] = {
-    "lstm": LSTM,
-    "lstm_peephole": LSTMPeephole,
-    "lstm_coupled": LSTMCoupled,
-    "gru": GRU,
-    "elman_tanh": Elman,
-    "elman_relu": lambda *sizes, **options: Elman(*sizes, nonlinearity="relu", **options),
+    **{kind: cell for cell, kind in fused.KINDS.items()},
+    "rnn_relu": lambda *sizes, **options: Elman(*sizes, nonlinearity="relu", **options),
 }
 ISAS = ("avx512bf16", "avx512", "avx2", "portable")
 LENGTHS = {1: [5], 3: [6, 4, 1], 32: [9, 9, 8] + [7] * 5 + [4] * 11 + [3] * 6 + [1] * 7}
@@ -148,12 +142,13 @@ def test_in_bfloat16_the_kernels_are_within_its_rounding(name: str, hidden: int,
         wanted = results(apart, cells, x, given, torch.float64)
         for what, right in wanted.items():
             error = (found[what].double() - right).abs()
-            if name == "elman_relu" and what.startswith("gradient"):
+            if name == "rnn_relu" and what.startswith("gradient"):
                 # Where an argument is near zero, rounding decides whether its gradient is there at all.
                 assert error.norm() <= 0.25 * right.norm(), (batch, what)
             else:
-                # Of a single unit the sums are of few terms, which cancel.
-                assert error.max() <= (0.01 if hidden > 1 else 0.025) * right.abs().max(), (batch, what)
+                # Of a single unit the sums are of few terms, which cancel. A projection rounds twice in each tick.
+                bound = 0.025 if hidden == 1 else 0.015 if name == "lstm_projected" else 0.01
+                assert error.max() <= bound * right.abs().max(), (batch, what)
 
 
 def test_bfloat16_is_asked_for_by_autocast_or_by_name_and_by_nothing_else() -> None:

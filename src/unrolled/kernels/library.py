@@ -19,72 +19,34 @@ from unrolled.kernels.build import LIBRARY
 VARIABLE = "UNROLLED_KERNELS"
 
 
+_SIZES = {
+    *("steps", "batch", "hidden", "output", "input", "reverse", "keep"),
+    *("x_stride", "ih_stride", "hh_stride", "hr_stride", "gates_stride", "h_stride", "dh_stride", "dx_stride"),
+}
+_FIELDS = """
+    steps batch hidden output input reverse sizes starts x x_stride ih ih_stride hh hh_stride hr hr_stride
+    bias_ih bias_hh vectors packed gates gates_stride cells middle h0 c0 h h_stride c last keep
+    dh dh_stride dgates dtotal dh_carry dc_carry dx dx_stride dih dhh dhr dbias dvectors weights second added
+"""
+
+
 class Layer(Structure):
     """`csrc/layer.h`: one direction of one layer."""
 
-    _fields_ = [
-        ("steps", c_int64),
-        ("batch", c_int64),
-        ("hidden", c_int64),
-        ("reverse", c_int64),
-        ("sizes", c_void_p),
-        ("starts", c_void_p),
-        ("weights", c_void_p),
-        ("vectors", c_void_p),
-        ("gates", c_void_p),
-        ("gates_stride", c_int64),
-        ("cells", c_void_p),
-        ("h0", c_void_p),
-        ("c0", c_void_p),
-        ("h", c_void_p),
-        ("h_stride", c_int64),
-        ("c", c_void_p),
-        ("keep", c_int64),
-        ("dh", c_void_p),
-        ("dh_stride", c_int64),
-        ("dgates", c_void_p),
-        ("dh_carry", c_void_p),
-        ("dc_carry", c_void_p),
-    ]
-
-
-class Product(Structure):
-    """`csrc/gemm_types.h`: c = a b + bias, or c += a b."""
-
-    _fields_ = [
-        ("a", c_void_p),
-        ("a_stride", c_int64),
-        ("rows", c_int64),
-        ("depth", c_int64),
-        ("columns", c_int64),
-        ("b", c_void_p),
-        ("bias", c_void_p),
-        ("c", c_void_p),
-        ("c_stride", c_int64),
-        ("add", c_int64),
-    ]
+    _fields_ = [(name, c_int64 if name in _SIZES else c_void_p) for name in _FIELDS.split()]
 
 
 _FUNCTIONS = {
     "unrolled_isa": (c_char_p, []),
     "unrolled_use": (c_int64, [c_char_p]),
     "unrolled_threads": (None, [c_void_p] * 3),
-    "unrolled_forward_size": (c_int64, [c_int64] * 3),
-    "unrolled_pack_forward": (None, [c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p]),
-    "unrolled_packed_size": (c_int64, [c_int64] * 3),
-    "unrolled_pack": (None, [c_int64, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p, c_int64]),
+    "unrolled_spin": (c_int64, [c_int64, c_int64]),
+    "unrolled_adds_up": (c_int64, [c_void_p, c_void_p, c_int64, c_int64]),
+    "unrolled_packed_size": (c_int64, [c_int64] * 6),
+    "unrolled_pack": (None, [c_int64, c_int64, POINTER(Layer), c_int64]),
     "unrolled_forward": (None, [c_int64, c_int64, POINTER(Layer), c_int64, c_int64]),
     "unrolled_backward": (None, [c_int64, c_int64, POINTER(Layer), c_int64, c_int64]),
     "unrolled_step": (None, [c_int64, c_int64, c_void_p, c_void_p, c_int64]),
-    "unrolled_multiply": (None, [c_int64, POINTER(Product), c_int64]),
-    "unrolled_outer": (
-        None,
-        [c_int64, c_void_p, *[c_int64] * 3, c_void_p, c_int64, c_int64, c_void_p, c_int64, c_int64, c_int64],
-    ),
-    "unrolled_recurrent_outer": (None, [c_int64, POINTER(Layer), c_int64, c_void_p, c_int64, c_int64]),
-    "unrolled_sums": (None, [c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64]),
-    "unrolled_spin": (c_int64, [c_int64, c_int64]),
-    "unrolled_last": (None, [POINTER(Layer), c_void_p]),
 }
 
 

@@ -14,14 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unrolled.kernels.library import Layer, Product, load
+from unrolled.kernels.library import Layer, load
 
-_TYPES = (torch.float32, torch.bfloat16)
-"""Of packed weights."""
-
-SMALL = 1 << 21
-"""Multiplications of a layer below which a second thread costs more than it brings."""
-
+SMALL = 1 << 20
+"""Multiplications of a pass below which a second thread costs more than it brings."""
 
 MOVED = 16
 """What laying out one weight costs, in multiplications."""
@@ -31,33 +27,35 @@ class Kind(NamedTuple):
     """A cell as the kernels see it.
 
     code: its place in `csrc/kernels.h`; blocks: of the weights' rows; width: floats an element keeps, in hidden sizes;
-    memory: whether it has a cell state; inputs: block of the weights -> block of what an element keeps.
+    memory: whether it has a cell state; middle: whether its ticks have a second product.
     """
 
     code: int
     blocks: int
     width: int
     memory: bool
-    inputs: tuple[tuple[int, int, int], ...]
-    """(first block of the weights, how many, first block of the gates)."""
+    middle: bool = False
 
 
 KINDS = {
-    "lstm": Kind(0, 4, 4, True, ((0, 4, 0),)),
-    "lstm_peephole": Kind(1, 4, 4, True, ((0, 4, 0),)),
-    "lstm_coupled": Kind(2, 3, 3, True, ((0, 3, 0),)),
-    "gru": Kind(3, 3, 4, False, ((0, 2, 0), (2, 1, 3))),
-    "rnn_tanh": Kind(4, 1, 1, False, ((0, 1, 0),)),
-    "rnn_relu": Kind(5, 1, 1, False, ((0, 1, 0),)),
+    "lstm": Kind(0, 4, 4, True),
+    "lstm_peephole": Kind(1, 4, 4, True),
+    "lstm_coupled": Kind(2, 3, 3, True),
+    "gru": Kind(3, 3, 4, False),
+    "rnn_tanh": Kind(4, 1, 1, False),
+    "rnn_relu": Kind(5, 1, 1, False),
+    "lstm_projected": Kind(6, 4, 4, True, True),
+    "gru_cho": Kind(7, 3, 3, False, True),
 }
-"""Name -> what the kernels need to know. The GRU keeps the product of n apart from n's share of the input."""
+"""Name -> what the kernels need to know. torch's GRU keeps the product of n apart from n's share of the input."""
 
 
 class Weights(NamedTuple):
     """Of one direction.
 
-    ih: (blocks * hidden, input); hh: (blocks * hidden, hidden); biases: (blocks * hidden,) or None;
-    vectors: (3, hidden) peepholes of i, f and o, where the cell has them.
+    ih: (blocks * hidden, input); hh: (blocks * hidden, output); biases: (blocks * hidden,) or None; vectors: peepholes
+    of i, f and o, (3, hidden), where the cell has them; hr: (output, hidden), the projection of an `lstm_projected`.
+    The output is the hidden state; it has `hidden` features where nothing projects it.
     """
 
     ih: Tensor
@@ -65,30 +63,32 @@ class Weights(NamedTuple):
     bias_ih: Tensor | None = None
     bias_hh: Tensor | None = None
     vectors: Tensor | None = None
+    hr: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Packed:
     """The weights of one direction, laid out for the pass forwards.
 
-    inputs: for each block of `Kind.inputs` the panels; hidden: the recurrent panels; bias: what is added to the input's
-    share; vectors: what the cell adds itself; half: whether the panels are bfloat16; input_size: features
-    of an element.
+    room: what the compiled code has written, in bytes; vectors: what its ticks read besides; bias: whether there is
+    one; half: whether the weights are bfloat16; input, hidden, output: sizes.
     """
 
-    inputs: tuple[Tensor, ...]
-    hidden: Tensor
-    bias: Tensor | None
+    room: Tensor
     vectors: Tensor | None
+    bias: bool
     half: bool
-    input_size: int
+    input: int
+    hidden: int
+    output: int
 
 
 class Kept(NamedTuple):
-    """What the gradients of one direction need. gates: (elements, width * hidden); cells: (elements, hidden)."""
+    """What the gradients of one direction need. (elements, …): gates width * hidden, cells and middle hidden."""
 
     gates: Tensor
     cells: Tensor | None
+    middle: Tensor | None
 
 
 class Gradients(NamedTuple):
@@ -99,18 +99,27 @@ class Gradients(NamedTuple):
     c0: Tensor | None
 
 
-def supports(kind: str, x: Tensor, w: Weights) -> bool:
-    """Whether the kernels can run these: they are there, all is float32 on the CPU, and the shapes fit each other."""
-    plain = all(t is None or (t.dtype is torch.float32 and t.is_cpu) for t in (x, *w))
-    return plain and kind in KINDS and x.dim() == 2 and _fit(kind, w, x.shape[1]) and load() is not None
+def supports(kind: str, features: int, w: Weights) -> bool:
+    """Whether the kernels can run these on elements of so many features: all is float32 on the CPU, the shapes fit."""
+    return kind in KINDS and all(map(_is_plain, w)) and _fit(kind, w, features) and load() is not None
+
+
+def _is_plain(t: Tensor | None) -> bool:
+    return t is None or (t.dtype is torch.float32 and t.is_cpu)
 
 
 def _fit(kind: str, w: Weights, input_size: int) -> bool:
-    hidden = w.hh.shape[-1]
-    rows = KINDS[kind].blocks * hidden
+    if w.hh.dim() != 2 or w.hh.shape[0] % KINDS[kind].blocks:
+        return False
+    rows, output = w.hh.shape
+    hidden = rows // KINDS[kind].blocks
+    projected = w.hr is not None and w.hr.shape == (output, hidden)
     biases = all(b is None or b.shape == (rows,) for b in (w.bias_ih, w.bias_hh))
-    vectors = w.vectors is None or w.vectors.shape == (3, hidden)
-    return w.ih.shape == (rows, input_size) and w.hh.shape == (rows, hidden) and biases and vectors
+    peepholes = (
+        w.vectors is None if kind != "lstm_peephole" else w.vectors is not None and w.vectors.shape == (3, hidden)
+    )
+    fits = projected if kind == "lstm_projected" else w.hr is None and output == hidden
+    return w.ih.shape == (rows, input_size) and biases and peepholes and fits
 
 
 def pack(kind: str, w: Weights, half: bool = False) -> Packed:
@@ -118,27 +127,12 @@ def pack(kind: str, w: Weights, half: bool = False) -> Packed:
 
     Raises `ValueError` where their shapes do not fit each other.
     """
-    if not _fit(kind, w, w.ih.shape[-1]):
-        raise ValueError(f"these are no weights of a {kind}: {[None if t is None else tuple(t.shape) for t in w]}")
-    library, k, hidden = _library(), KINDS[kind], w.hh.shape[1]
-    threads = _threads(w.ih.numel() * MOVED)
-    inputs = []
-    for first, count, _ in k.inputs:
-        block = w.ih[first * hidden : (first + count) * hidden]
-        inputs.append(_panels(block, half, transposed=True, threads=threads))
-    recurrent = _rows(w.hh)
-    panels = torch.empty(library.unrolled_forward_size(k.code, half, hidden), dtype=_TYPES[half])
-    library.unrolled_pack_forward(k.code, half, recurrent.data_ptr(), recurrent.stride(0), hidden, panels.data_ptr())
-    bias, vectors = w.bias_ih, w.vectors
-    if kind == "gru":
-        vectors = w.hh.new_zeros(hidden) if w.bias_hh is None else w.bias_hh[2 * hidden :].contiguous()
-        if bias is not None and w.bias_hh is not None:
-            bias = torch.cat([bias[: 2 * hidden] + w.bias_hh[: 2 * hidden], bias[2 * hidden :]])
-    elif bias is not None and w.bias_hh is not None:
-        bias = bias + w.bias_hh
-    return Packed(
-        tuple(inputs), panels, None if bias is None else bias.contiguous(), _whole(vectors), half, w.ih.shape[1]
-    )
+    layer, alive = Layer(), _given(kind, w)
+    code, (hidden, output) = KINDS[kind].code, _sizes(kind, w)
+    room = _room(code, half, w.ih.shape[1], hidden, output, backwards=False)
+    _fill(layer, alive, room, hidden)
+    _library().unrolled_pack(code, half, ctypes.byref(layer), _threads(w.ih.numel() * MOVED))
+    return Packed(room, alive.vectors, w.bias_ih is not None, half, w.ih.shape[1], hidden, output)
 
 
 def forward(
@@ -146,9 +140,10 @@ def forward(
     x: Tensor,
     sizes: Tensor,
     starts: Tensor,
-    packed: Sequence[Packed],
+    weights: Sequence[Packed | Weights],
     states: Sequence[tuple[Tensor, ...]],
     keep: bool,
+    half: bool = False,
 ) -> tuple[Tensor, list[tuple[Tensor, ...]], list[Kept]]:
     """Run a layer over a packed batch.
 
@@ -156,42 +151,49 @@ def forward(
         kind: of `KINDS`.
         x: (elements, input).
         sizes, starts: (time,) rows alive at each time, and the first element of each.
-        packed: one direction, or both: the second reads backwards.
-        states: of each direction (h0,) or (h0, c0), each (batch, hidden), in packed order.
-        keep: whether gradients will be asked for.
+        weights: of one direction, or of both, of which the second reads backwards: laid out, or as they are.
+        states: of each direction (h0,) or (h0, c0), each (batch, features), in packed order.
+        keep: whether what `backward` needs is kept; else the last result is of no use.
+        half: whether weights that are not laid out are rounded to bfloat16.
 
     Returns:
-        The hidden states (elements, directions * hidden); the last state of each direction; what `backward` needs.
+        Outputs (elements, directions * output), the state after each row's last element, what was kept.
     """
     library, k = _library(), KINDS[kind]
     _look_at(x, sizes, starts)
-    if any(p.input_size != x.shape[1] for p in packed):
-        raise ValueError(f"the weights read {packed[0].input_size} features, x has {x.shape[1]}")
-    x, hidden = _rows(x), states[0][0].shape[1]
-    outputs = x.new_empty(len(x), len(packed) * hidden)
-    threads = _threads(len(x) * hidden * hidden * k.blocks)
-    layers, kept, alive = (Layer * len(packed))(), [], []
+    x, batch = _rows(x), int(sizes[0])
+    given = [w if isinstance(w, Packed) else _given(kind, w) for w in weights]
+    each = [(w.hidden, w.output) if isinstance(w, Packed) else _sizes(kind, w) for w in given]
+    outputs = x.new_empty(len(x), sum(output for _, output in each))
+    threads = _threads(len(x) * sum(k.blocks * h * (x.shape[1] + o) for h, o in each))
+    layers, alive = (Layer * len(given))(), []
     final: list[tuple[Tensor, ...]] = []
-    for place, (p, state) in enumerate(zip(packed, states, strict=True)):
+    kept: list[Kept] = []
+    for place, (layer, w, (hidden, output), state) in enumerate(zip(layers, given, each, states, strict=True)):
+        if isinstance(w, Packed):
+            _must_read(w.input, x)
+            half, room = w.half, w.room
+            layer.packed, layer.vectors, layer.input = room.data_ptr(), _pointer(w.vectors), w.input
+            layer.hidden, layer.output, layer.bias_ih = hidden, output, room.data_ptr() if w.bias else None
+        else:
+            _must_read(w.ih.shape[1], x)
+            room = _room(k.code, half, x.shape[1], hidden, output, backwards=False)
+            _fill(layer, w, room, hidden)
+        h0 = _state(state[0], batch, output)
+        c = _state(state[1], batch, hidden).clone() if k.memory else None
         gates = x.new_empty(len(x), k.width * hidden)
-        for panels, (first, count, to) in zip(p.inputs, k.inputs, strict=True):
-            _multiply(p.half, x, panels, p.bias, first * hidden, gates, to * hidden, count * hidden, threads)
-        h0 = _state(state[0], sizes, hidden)
-        c = _state(state[1], sizes, hidden).clone() if k.memory else None
         cells = x.new_empty(len(x), hidden) if keep and k.memory else None
-        layer = layers[place]
-        layer.steps, layer.batch, layer.hidden, layer.reverse = len(sizes), len(h0), hidden, place
-        layer.sizes, layer.starts, layer.weights = sizes.data_ptr(), starts.data_ptr(), p.hidden.data_ptr()
-        layer.vectors, layer.gates, layer.gates_stride = _pointer(p.vectors), gates.data_ptr(), gates.stride(0)
-        layer.cells, layer.h0, layer.c, layer.keep = _pointer(cells), h0.data_ptr(), _pointer(c), keep
-        layer.h, layer.h_stride = outputs.data_ptr() + 4 * place * hidden, outputs.stride(0)
-        h = torch.empty_like(h0)
-        final.append((h,) if c is None else (h, c))
-        kept.append(Kept(gates, cells))
-        alive.append(h0)
-    library.unrolled_forward(k.code, packed[0].half, layers, len(packed), threads)
-    for layer, state in zip(layers, final, strict=True):
-        library.unrolled_last(ctypes.byref(layer), state[0].data_ptr())
+        middle = x.new_empty(len(x), hidden) if k.middle else None
+        last = x.new_empty(batch, output)
+        _where(layer, x, sizes, starts, place)
+        layer.keep = keep
+        layer.gates, layer.gates_stride, layer.cells = gates.data_ptr(), k.width * hidden, _pointer(cells)
+        layer.middle, layer.h0, layer.c, layer.last = _pointer(middle), h0.data_ptr(), _pointer(c), last.data_ptr()
+        layer.h, layer.h_stride = outputs.data_ptr() + 4 * place * each[0][1], outputs.shape[1]
+        final.append((last,) if c is None else (last, c))
+        kept.append(Kept(gates, cells, middle))
+        alive.append((w, room, h0))
+    library.unrolled_forward(k.code, half, layers, len(given), threads)
     return outputs, final, kept
 
 
@@ -219,37 +221,34 @@ def backward(
         half: whether products are of bfloat16.
     """
     library, k = _library(), KINDS[kind]
-    x, gradient, hidden = _rows(x), _rows(gradient), states[0][0].shape[1]
-    threads = _threads(len(x) * hidden * hidden * k.blocks)
-    layers, alive = (Layer * len(weights))(), []
-    for place, (w, state, held, last) in enumerate(zip(weights, states, kept, gradients, strict=True)):
-        packed, vectors = _panels(w.hh, half, transposed=False, threads=threads), _backward_vectors(kind, w)
-        h0 = _state(state[0], sizes, hidden)
-        c0 = _state(state[1], sizes, hidden) if k.memory else None
-        dgates, dh = torch.empty_like(held.gates), _state(last[0], sizes, hidden).clone()
-        dc = _state(last[1], sizes, hidden).clone() if k.memory else None
-        layer = layers[place]
-        layer.steps, layer.batch, layer.hidden, layer.reverse = len(sizes), len(h0), hidden, place
-        layer.sizes, layer.starts, layer.weights = sizes.data_ptr(), starts.data_ptr(), packed.data_ptr()
-        layer.gates, layer.gates_stride, layer.cells = held.gates.data_ptr(), dgates.stride(0), _pointer(held.cells)
-        layer.h0, layer.c0, layer.vectors = h0.data_ptr(), _pointer(c0), _pointer(vectors)
-        layer.h, layer.h_stride = outputs.data_ptr() + 4 * place * hidden, outputs.stride(0)
-        layer.dh, layer.dh_stride = gradient.data_ptr() + 4 * place * hidden, gradient.stride(0)
-        layer.dgates, layer.dh_carry, layer.dc_carry = dgates.data_ptr(), dh.data_ptr(), _pointer(dc)
-        alive.append((packed, vectors, h0, c0, dgates, dh, dc))
-    library.unrolled_backward(k.code, half, layers, len(weights), threads)
-    dx = torch.empty_like(x) if need_x else None
-    found = []
-    for place, (w, held, (_, _, _, c0, dgates, dh, dc)) in enumerate(zip(weights, kept, alive, strict=True)):
-        if dx is not None:
-            _input_gradient(k, w, dgates, dx, add=place > 0, half=half, threads=threads)
-        layer = layers[place]
-        given = _weight_gradients(kind, x, w, dgates, layer, half, threads)
-        if kind == "lstm_peephole":
-            before = _cells_before(held.cells, c0, sizes, starts, reverse=place == 1)
-            given = given._replace(vectors=_peephole_gradient(dgates, held.cells, before))
-        found.append(Gradients(given, dh, dc))
-    return dx, found
+    x, gradient, batch = _rows(x), _rows(gradient), int(sizes[0])
+    dx = torch.empty_like(x, memory_format=torch.contiguous_format) if need_x else None
+    layers, alive, found, work, at = (Layer * len(weights))(), [], [], 0, 0
+    for place, (layer, given, state, held, last) in enumerate(
+        zip(layers, weights, states, kept, gradients, strict=True)
+    ):
+        w, (hidden, output) = _given(kind, given), _sizes(kind, given)
+        room = _room(k.code, half, x.shape[1], hidden, output, backwards=True)
+        _fill(layer, w, room, hidden)
+        h0, dh = _state(state[0], batch, output), _state(last[0], batch, output).clone()
+        c0, dc = (_state(state[1], batch, hidden), _state(last[1], batch, hidden).clone()) if k.memory else (None, None)
+        dgates, dtotal = torch.empty_like(held.gates), x.new_empty(len(x), output) if given.hr is not None else None
+        got = Weights(*(None if t is None else x.new_empty(t.shape) for t in given))  # type: ignore[arg-type]
+        sums = x.new_empty(k.width * hidden)
+        _where(layer, x, sizes, starts, place)
+        layer.gates, layer.gates_stride, layer.cells = held.gates.data_ptr(), k.width * hidden, _pointer(held.cells)
+        layer.middle, layer.h0, layer.c0 = _pointer(held.middle), h0.data_ptr(), _pointer(c0)
+        layer.h, layer.h_stride = outputs.data_ptr() + 4 * at, outputs.stride(0)
+        layer.dh, layer.dh_stride = gradient.data_ptr() + 4 * at, gradient.stride(0)
+        layer.dgates, layer.dtotal, layer.dh_carry = dgates.data_ptr(), _pointer(dtotal), dh.data_ptr()
+        layer.dc_carry, layer.dx, layer.dx_stride = _pointer(dc), _pointer(dx), x.shape[1]
+        layer.dih, layer.dhh, layer.dhr = got.ih.data_ptr(), got.hh.data_ptr(), _pointer(got.hr)
+        layer.dbias, layer.dvectors = sums.data_ptr(), _pointer(got.vectors)
+        alive.append((w, room, h0, c0, dgates, dtotal))
+        found.append((got, sums, hidden, dh, dc))
+        work, at = work + 2 * len(x) * k.blocks * hidden * (x.shape[1] + output), at + output
+    library.unrolled_backward(k.code, half, layers, len(weights), _threads(work))
+    return dx, [Gradients(_with_biases(kind, got, sums, hidden), dh, dc) for got, sums, hidden, dh, dc in found]
 
 
 def _library() -> ctypes.CDLL:
@@ -271,19 +270,22 @@ def _look_at(x: Tensor, sizes: Tensor, starts: Tensor) -> None:
         raise ValueError(f"x must have 2 axes, sizes and starts 1: {x.shape}, {sizes.shape}, {starts.shape}")
     if not (sizes.is_contiguous() and starts.is_contiguous()):
         raise ValueError("sizes and starts must be contiguous")
-    alive, first = sizes.numpy(), starts.numpy()
-    falls = len(alive) > 0 and alive[-1] > 0 and bool((alive[1:] <= alive[:-1]).all())
-    if not (falls and first[0] == 0 and (first[1:] - first[:-1] == alive[:-1]).all()):
-        raise ValueError("sizes must be above zero and never grow, and starts be the sums of those before")
-    if first[-1] + alive[-1] != len(x):
-        raise ValueError(f"the sizes add up to {first[-1] + alive[-1]} elements, there are {len(x)}")
+    if not _library().unrolled_adds_up(sizes.data_ptr(), starts.data_ptr(), len(sizes), len(x)):
+        raise ValueError(
+            "sizes must be above zero and never grow, starts be the sums of those before, and all add up to the "
+            f"elements: sizes {sizes.tolist()}, {len(x)} elements"
+        )
 
 
-def _state(state: Tensor, sizes: Tensor, hidden: int) -> Tensor:
-    wanted = (int(sizes[0]), hidden)
-    if state.shape != wanted or state.dtype is not torch.float32 or not state.is_cpu:
+def _must_read(features: int, x: Tensor) -> None:
+    if x.shape[1] != features:
+        raise ValueError(f"the weights are for {features} features, x has {x.shape[1]}")
+
+
+def _state(state: Tensor, batch: int, features: int) -> Tensor:
+    if state.shape != (batch, features) or state.dtype is not torch.float32 or not state.is_cpu:
         found = f"{tuple(state.shape)} in {state.dtype} on {state.device}"
-        raise ValueError(f"a state must be {wanted} in float32 on the CPU, not {found}")
+        raise ValueError(f"a state must be {(batch, features)} in float32 on the CPU, not {found}")
     return state.contiguous()
 
 
@@ -292,102 +294,61 @@ def _rows(x: Tensor) -> Tensor:
     return x if x.stride(1) == 1 and x.stride(0) >= x.shape[1] else x.contiguous()
 
 
-def _whole(x: Tensor | None) -> Tensor | None:
-    return None if x is None else x.contiguous()
+def _given(kind: str, w: Weights) -> Weights:
+    """The weights as the compiled code reads them: rows of neighbouring floats, vectors without gaps."""
+    if not _fit(kind, w, w.ih.shape[-1]):
+        raise ValueError(f"these are no weights of a {kind}: {[None if t is None else tuple(t.shape) for t in w]}")
+    bias_ih, bias_hh, vectors = (None if t is None else t.contiguous() for t in (w.bias_ih, w.bias_hh, w.vectors))
+    return Weights(_rows(w.ih), _rows(w.hh), bias_ih, bias_hh, vectors, None if w.hr is None else _rows(w.hr))
+
+
+def _sizes(kind: str, w: Weights) -> tuple[int, int]:
+    """Hidden size and output size."""
+    return w.hh.shape[0] // KINDS[kind].blocks, w.hh.shape[1]
+
+
+def _where(layer: Layer, x: Tensor, sizes: Tensor, starts: Tensor, place: int) -> None:
+    """Where its elements are; the layer in the second place reads backwards."""
+    layer.steps, layer.batch, layer.reverse = len(sizes), int(sizes[0]), place
+    layer.sizes, layer.starts = sizes.data_ptr(), starts.data_ptr()
+    layer.x, layer.x_stride = x.data_ptr(), x.stride(0)
+
+
+def _fill(layer: Layer, w: Weights, room: Tensor, hidden: int) -> None:
+    """Weights that are to be laid out in `room`. They must outlive the call."""
+    layer.input, layer.packed = w.ih.shape[1], room.data_ptr()
+    layer.ih, layer.ih_stride, layer.hh, layer.hh_stride = (
+        w.ih.data_ptr(),
+        w.ih.stride(0),
+        w.hh.data_ptr(),
+        w.hh.stride(0),
+    )
+    layer.bias_ih, layer.bias_hh, layer.vectors = _pointer(w.bias_ih), _pointer(w.bias_hh), _pointer(w.vectors)
+    layer.hidden, layer.output = hidden, w.hh.shape[1]
+    if w.hr is not None:
+        layer.hr, layer.hr_stride = w.hr.data_ptr(), w.hr.stride(0)
+
+
+def _room(code: int, half: bool, input_size: int, hidden: int, output: int, *, backwards: bool) -> Tensor:
+    """Room for packed weights, in bytes."""
+    size = _library().unrolled_packed_size(code, half, input_size, hidden, output, backwards)
+    return torch.empty(size, dtype=torch.uint8)
+
+
+def _with_biases(kind: str, got: Weights, sums: Tensor, hidden: int) -> Weights:
+    """`sums` are those of the gates' blocks; of torch's GRU the third is the product's, the fourth the input's."""
+    if got.bias_ih is None:
+        return got
+    if kind == "gru":
+        by_input = torch.cat([sums[: 2 * hidden], sums[3 * hidden :]])
+        return got._replace(bias_ih=by_input, bias_hh=sums[: 3 * hidden])
+    return got._replace(bias_ih=sums, bias_hh=sums.clone())
 
 
 def _pointer(x: Tensor | None) -> int | None:
     return None if x is None else x.data_ptr()
 
 
-def _multiply(
-    half: bool,
-    a: Tensor,
-    panels: Tensor,
-    bias: Tensor | None,
-    shift: int,
-    c: Tensor,
-    to: int,
-    columns: int,
-    threads: int,
-    add: int = 0,
-) -> None:
-    """c[:, to : to + columns] = a b + bias[shift : …]."""
-    started = None if bias is None else bias.data_ptr() + 4 * shift
-    product = Product(
-        a.data_ptr(), a.stride(0), len(a), a.shape[1], columns, panels.data_ptr(), started,
-        c.data_ptr() + 4 * to, c.stride(0), add,
-    )  # fmt: skip
-    _library().unrolled_multiply(half, ctypes.byref(product), threads)
-
-
-def _panels(matrix: Tensor, half: bool, *, transposed: bool, threads: int) -> Tensor:
-    """A matrix (depth, columns), or where `transposed` (columns, depth), in panels."""
-    library, matrix = _library(), _rows(matrix)
-    depth, columns = reversed(matrix.shape) if transposed else matrix.shape
-    panels = torch.empty(library.unrolled_packed_size(half, depth, columns), dtype=_TYPES[half])
-    library.unrolled_pack(
-        half, matrix.data_ptr(), matrix.stride(0), depth, columns, transposed, panels.data_ptr(), threads
-    )
-    return panels
-
-
 def _threads(work: int) -> int:
     """As many as torch may use, but one where there is little to do; work: multiplications."""
     return torch.get_num_threads() if work > SMALL else 1
-
-
-def _backward_vectors(kind: str, w: Weights) -> Tensor | None:
-    return _whole(w.vectors) if kind == "lstm_peephole" else None
-
-
-def _input_gradient(k: Kind, w: Weights, dgates: Tensor, dx: Tensor, *, add: bool, half: bool, threads: int) -> None:
-    hidden = w.hh.shape[1]
-    for place, (first, count, at) in enumerate(k.inputs):
-        block = w.ih[first * hidden : (first + count) * hidden]
-        panels = _panels(block, half, transposed=False, threads=threads)
-        part = dgates[:, at * hidden : (at + count) * hidden]
-        _multiply(half, part, panels, None, 0, dx, 0, dx.shape[1], threads, add or place > 0)
-
-
-def _weight_gradients(
-    kind: str, x: Tensor, w: Weights, dgates: Tensor, layer: Layer, half: bool, threads: int
-) -> Weights:
-    library, k, hidden = _library(), KINDS[kind], w.hh.shape[1]
-    ih, hh = torch.empty_like(w.ih, memory_format=torch.contiguous_format), w.hh.new_empty(w.hh.shape)
-    for first, count, at in k.inputs:
-        library.unrolled_outer(
-            half, dgates.data_ptr() + 4 * at * hidden, dgates.stride(0), count * hidden, len(x), x.data_ptr(),
-            x.stride(0), x.shape[1], ih.data_ptr() + 4 * first * hidden * x.shape[1], x.shape[1], 0, threads,
-        )  # fmt: skip
-    library.unrolled_recurrent_outer(half, ctypes.byref(layer), k.blocks * hidden, hh.data_ptr(), hidden, threads)
-    if w.bias_ih is None:
-        return Weights(ih, hh)
-    sums = w.hh.new_empty(k.width * hidden)
-    library.unrolled_sums(dgates.data_ptr(), dgates.stride(0), len(x), len(sums), sums.data_ptr(), threads)
-    recurrent = sums[: k.blocks * hidden]
-    parts = [sums[at * hidden : (at + count) * hidden] for _, count, at in k.inputs]
-    return Weights(ih, hh, torch.cat(parts), recurrent if len(parts) > 1 else recurrent.clone())
-
-
-def _cells_before(cells: Tensor | None, c0: Tensor | None, sizes: Tensor, starts: Tensor, *, reverse: bool) -> Tensor:
-    """The cell state before each element, (elements, hidden)."""
-    assert cells is not None
-    assert c0 is not None
-    parts, batch = [], sizes.tolist()
-    first = starts.tolist()
-    for t, rows in enumerate(batch):
-        other = t + 1 if reverse else t - 1
-        linked = batch[other] if 0 <= other < len(batch) else 0
-        linked = min(linked, rows)
-        if linked:
-            parts.append(cells[first[other] : first[other] + linked])
-        if linked < rows:
-            parts.append(c0[linked:rows])
-    return torch.cat(parts)
-
-
-def _peephole_gradient(dgates: Tensor, cells: Tensor | None, before: Tensor) -> Tensor:
-    assert cells is not None
-    di, df, _, do = dgates.chunk(4, dim=1)
-    return torch.stack([(di * before).sum(0), (df * before).sum(0), (do * cells).sum(0)])

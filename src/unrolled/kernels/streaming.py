@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import BadOption
-from unrolled.kernels.library import Layer, Product, load
+from unrolled.kernels.library import Layer, load
 from unrolled.kernels.recurrence import KINDS, Packed
+
+SHARED = 1 << 19
+"""Multiplications of a tick above which threads share it, by units: they wait for each other twice."""
 
 
 class Stream:
@@ -21,39 +24,38 @@ class Stream:
     Args:
         kind: of `recurrence.KINDS`.
         packed: its weights, laid out; later changes of the weights are not seen.
-        input_size, hidden_size: features of an element, units.
         batch: rows that are read side by side.
     """
 
-    def __init__(self, kind: str, packed: Packed, input_size: int, hidden_size: int, batch: int = 1) -> None:
+    def __init__(self, kind: str, packed: Packed, batch: int = 1) -> None:
         library, k = load(), KINDS[kind]
         if library is None:
             raise BadOption("there are no compiled kernels")
         if batch < 1:
             raise BadOption(f"a stream needs 1 row or more, not {batch}")
         self._library, self._packed = library, packed  # the pointers below are into them
-        self._shape, self._turn = torch.Size((batch, input_size)), 0
-        self._h = (torch.zeros(batch, hidden_size), torch.zeros(batch, hidden_size))
-        self._c = torch.zeros(batch, hidden_size) if k.memory else None
-        self._gates = torch.empty(batch, k.width * hidden_size)
+        hidden, output = packed.hidden, packed.output
+        self._shape, self._turn = torch.Size((batch, packed.input)), 0
+        self._h = (torch.zeros(batch, output), torch.zeros(batch, output))
+        self._c = torch.zeros(batch, hidden) if k.memory else None
+        self._gates, self._middle = torch.empty(batch, k.width * hidden), torch.empty(batch, hidden)
         self._sizes, self._starts = torch.tensor([batch]), torch.zeros(1, dtype=torch.int64)
-        layer = self._layer = Layer(
-            steps=1, batch=batch, hidden=hidden_size, sizes=self._sizes.data_ptr(), starts=self._starts.data_ptr(),
-            weights=packed.hidden.data_ptr(), gates=self._gates.data_ptr(), gates_stride=k.width * hidden_size,
-            h0=self._h[0].data_ptr(), h=self._h[1].data_ptr(), h_stride=hidden_size,
+        self._layer = Layer(
+            steps=1, batch=batch, hidden=hidden, output=output, input=packed.input, x_stride=packed.input,
+            sizes=self._sizes.data_ptr(), starts=self._starts.data_ptr(), packed=packed.room.data_ptr(),
+            gates=self._gates.data_ptr(), gates_stride=k.width * hidden,
+            h0=self._h[0].data_ptr(), h=self._h[1].data_ptr(), h_stride=output,
         )  # fmt: skip
+        if packed.bias:
+            self._layer.bias_ih = packed.room.data_ptr()
         if packed.vectors is not None:
-            layer.vectors = packed.vectors.data_ptr()
+            self._layer.vectors = packed.vectors.data_ptr()
+        if k.middle:
+            self._layer.middle = self._middle.data_ptr()
         if self._c is not None:
-            layer.c = self._c.data_ptr()
-        self._inputs = (Product * len(k.inputs))()
-        for product, panels, (first, count, to) in zip(self._inputs, packed.inputs, k.inputs, strict=True):
-            product.a_stride, product.rows, product.depth = input_size, batch, input_size
-            product.columns, product.b = count * hidden_size, panels.data_ptr()
-            if packed.bias is not None:
-                product.bias = packed.bias.data_ptr() + 4 * first * hidden_size
-            product.c, product.c_stride = self._gates.data_ptr() + 4 * to * hidden_size, k.width * hidden_size
-        self._call = (k.code, packed.half, ctypes.addressof(layer), ctypes.addressof(self._inputs), len(k.inputs))
+            self._layer.c = self._c.data_ptr()
+        self._work = batch * k.blocks * hidden * (packed.input + output)
+        self._call = (k.code, packed.half, ctypes.addressof(self._layer))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Read the next element of each row. x: (batch, input), float32 -> hidden states (batch, hidden).
@@ -64,10 +66,8 @@ class Stream:
             raise BadOption(
                 f"this stream reads contiguous float32 of {tuple(self._shape)} on the CPU, not {describe(x)}"
             )
-        pointer = x.data_ptr()
-        for product in self._inputs:
-            product.a = pointer
-        self._library.unrolled_step(*self._call)
+        threads = torch.get_num_threads() if self._work > SHARED else 1
+        self._library.unrolled_step(*self._call, x.data_ptr(), threads)
         self._turn ^= 1
         return self._h[self._turn]
 

@@ -1,4 +1,4 @@
-"""Our own kernels: the LSTM, also with peepholes and with coupled gates, the GRU and the simple recurrent network.
+"""Our own kernels: the LSTM and its variants, the GRU in both conventions, the simple recurrent network.
 
 Same signature and, up to rounding, same result as `scan`: outputs, state, every gradient. One call runs a layer over a
 packed batch, in one direction or in both, without padding and without turning rows round; gates and cell update are
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,20 +29,24 @@ from torch.utils.weak import WeakIdKeyDictionary
 from unrolled.cells.base import Cell, State
 from unrolled.cells.elman import Elman
 from unrolled.cells.gru import GRU
+from unrolled.cells.gru_cho import GRUCho
 from unrolled.cells.lstm import LSTM
 from unrolled.cells.lstm_coupled import LSTMCoupled
 from unrolled.cells.lstm_peephole import LSTMPeephole
+from unrolled.cells.lstm_projected import LSTMProjected
 from unrolled.errors import BadOption
 from unrolled.kernels import recurrence
 from unrolled.kernels.recurrence import Packed, Weights
-from unrolled.unroll import native, scan
+from unrolled.unroll import native, scan, second
 from unrolled.unroll.packing import eager, layout, starts
 
 KINDS: dict[type[Cell], str] = {
     LSTM: "lstm",
     LSTMPeephole: "lstm_peephole",
     LSTMCoupled: "lstm_coupled",
+    LSTMProjected: "lstm_projected",
     GRU: "gru",
+    GRUCho: "gru_cho",
     Elman: "rnn",
 }
 """Exact classes: a wrapper or a subclass computes something else."""
@@ -53,6 +58,9 @@ FEW = 16
 
 GIVEN = 6
 """Arguments of the graph's step before its tensors."""
+
+PLAIN = (Tensor, torch.nn.Parameter)
+"""Of other classes torch may follow more than is seen here."""
 
 States = tuple[Tensor, ...]
 """(h,) or (h, c), each (batch, hidden)."""
@@ -91,14 +99,24 @@ def supports(cell: Cell, x: PackedSequence) -> bool:
 
 
 def runs(kind: str, x: Tensor, weights: Weights) -> bool:
-    """Whether the kernels take these tensors, and it pays.
+    """Whether the kernels take these tensors, and it pays."""
+    return pays(x) and knows(kind, x.shape[1], weights)
 
-    They take plain ones, of float32, on the CPU, of which torch records no more than a graph of gradients.
+
+def pays(x: Tensor) -> bool:
+    """Whether elements (elements, input) are better run by the kernels, if these know the weights.
+
+    They take plain tensors of float32 on the CPU, of which torch records no more than a graph of gradients.
     """
     if torch.is_grad_enabled() and len(x) < FEW:
         return False
-    plain = all(type(t) in (Tensor, torch.nn.Parameter) for t in (x, *weights) if t is not None)
-    return plain and recurrence.supports(kind, x, weights) and not is_transformed()
+    plain = x.dim() == 2 and x.dtype is torch.float32 and x.is_cpu and type(x) in PLAIN
+    return plain and not is_transformed()
+
+
+def knows(kind: str, features: int, weights: Weights) -> bool:
+    """Whether there is a kernel for these weights, reading so many features: plain tensors of float32 on the CPU."""
+    return all(t is None or type(t) in PLAIN for t in weights) and recurrence.supports(kind, features, weights)
 
 
 def kind_of(cell: Cell) -> str:
@@ -164,13 +182,13 @@ def run(
         slow: how to compute the same where second derivatives are asked for; None: by torch's kernel of that name.
 
     Returns:
-        Outputs (elements, directions * hidden), and the state of each direction after its last element.
+        Outputs (elements, directions * output), and the state of each direction after its last element.
     """
     if slow is None:
 
         def slow(data: Tensor, weights: list[Weights], states: list[States]) -> tuple[Tensor, list[States]]:
             given = [[t for t in w if t is not None] for w in weights]
-            return native.run_layer(kind, given, x._replace(data=data), states)
+            return native.run_layer("lstm" if kind == "lstm_projected" else kind, given, x._replace(data=data), states)
 
     begin = starts(x.batch_sizes)
     half = is_half()
@@ -200,8 +218,7 @@ class _Fused(torch.autograd.Function):
         *tensors: Any,
     ) -> tuple[Tensor, ...]:
         weights, states = _parted(tensors, directions)
-        packed = [recurrence.pack(kind, w, half) for w in weights]
-        outputs, final, kept = recurrence.forward(kind, x, sizes, starts, packed, states, keep=True)
+        outputs, final, kept = recurrence.forward(kind, x, sizes, starts, weights, states, keep=True, half=half)
         ctx.slow, ctx.kind, ctx.half, ctx.directions = slow, kind, half, directions
         ctx.save_for_backward(x, sizes, starts, outputs, *tensors, *(t for held in kept for t in held))
         return outputs, *(t for state in final for t in state)
@@ -209,13 +226,21 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, sizes, starts, outputs, *rest = ctx.saved_tensors
-        tensors, held = rest[: -2 * ctx.directions], rest[-2 * ctx.directions :]
+        each = len(recurrence.Kept._fields)
+        tensors, held = rest[: -each * ctx.directions], rest[-each * ctx.directions :]
+        kept = [recurrence.Kept(*held[k : k + each]) for k in range(0, len(held), each)]
         weights, states = _parted(tensors, ctx.directions)
         each = len(states[0])
         last = [tuple(gradients[k : k + each]) for k in range(0, len(gradients), each)]
         if torch.is_grad_enabled():
-            return *[None] * GIVEN, *_derived(ctx, x, weights, states, [gradient, *gradients])
-        kept = [recurrence.Kept(*held[k : k + 2]) for k in range(0, len(held), 2)]
+
+            def slow() -> list[Tensor]:
+                outputs, final = ctx.slow(x, weights, states)
+                return [outputs, *(t for state in final for t in state)]
+
+            given = [x, *(t for w, state in zip(weights, states, strict=True) for t in (*w, *state))]
+            wanted = ctx.needs_input_grad[GIVEN:]
+            return *[None] * GIVEN, *second.gradients(slow, given, wanted, [gradient, *gradients])
         found_x, found = recurrence.backward(
             ctx.kind, x, sizes, starts, weights, states, outputs, kept, gradient, last,
             need_x=ctx.needs_input_grad[GIVEN], half=ctx.half,
@@ -223,19 +248,6 @@ class _Fused(torch.autograd.Function):
         flat = [t for g in found for t in (*g.weights, g.h0, *([] if g.c0 is None else [g.c0]))]
         wanted = ctx.needs_input_grad[GIVEN:]
         return *[None] * GIVEN, *(t if want else None for t, want in zip([found_x, *flat], wanted, strict=True))
-
-
-def _derived(
-    ctx: Any, x: Tensor, weights: list[Weights], states: list[States], gradients: list[Tensor]
-) -> list[Tensor | None]:
-    """The gradients by the slow way, with a graph of their own."""
-    given = [x, *(t for w, state in zip(weights, states, strict=True) for t in (*w, *state))]
-    wanted = [want and t is not None for t, want in zip(given, ctx.needs_input_grad[GIVEN:], strict=True)]
-    outputs, final = ctx.slow(x, weights, states)
-    came = [outputs, *(t for state in final for t in state)]
-    asked = [t for t, want in zip(given, wanted, strict=True) if want and t is not None]
-    found = iter(torch.autograd.grad(came, asked, gradients, create_graph=True, allow_unused=True))
-    return [next(found) if want else None for want in wanted]
 
 
 def _parted(tensors: Sequence[Any], directions: int) -> tuple[list[Weights], list[States]]:
@@ -248,7 +260,8 @@ def _weights(cell: Any) -> Weights:
     peepholes = None
     if type(cell) is LSTMPeephole:
         peepholes = torch.stack([getattr(cell, name) for name in PEEPHOLES])
-    return Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, peepholes)
+    projection = getattr(cell, "weight_hr", None)
+    return Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, peepholes, projection)
 
 
 def _with(cell: Cell, w: Weights) -> Cell:
@@ -256,6 +269,8 @@ def _with(cell: Cell, w: Weights) -> Cell:
     one = copy(cell)
     one._parameters = {}
     given = {"weight_ih": w.ih, "weight_hh": w.hh, "bias_ih": w.bias_ih, "bias_hh": w.bias_hh}
+    if w.hr is not None:
+        given["weight_hr"] = w.hr
     if w.vectors is not None:
         given |= dict(zip(PEEPHOLES, w.vectors.unbind(0), strict=True))
     vars(one).update(given)
@@ -276,13 +291,14 @@ _lock = threading.Lock()
 
 def _packed(kind: str, w: Weights, half: bool) -> Packed:
     try:
-        state = (kind, half, *((t.data_ptr(), t._version, *_sample(t)) for t in w if t is not None))
+        laid_out = (t for t in w._replace(vectors=None) if t is not None)
+        state = (kind, half, *((t.data_ptr(), t._version, *_sample(t)) for t in laid_out))
     except RuntimeError:  # born in inference mode, a tensor has no version
         return recurrence.pack(kind, w, half)
     with _lock:
         known = _known.get(w.hh)
     if known is not None and known[0] == state:
-        return known[1]
+        return replace(known[1], vectors=w.vectors)  # these are read as they are
     packed = recurrence.pack(kind, w, half)
     with _lock:
         _known[w.hh] = (state, packed)

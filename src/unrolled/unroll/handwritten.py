@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unrolled.unroll import second
+
 Slow = Callable[[Sequence[Tensor], Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -73,7 +75,13 @@ class _Handwritten(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, last: Tensor) -> tuple[Tensor | None, ...]:
         data, h0, *weights, outputs, product, candidate = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return None, None, None, *_derived(ctx, [data, h0, *weights], [gradient, last])
+            wanted = ctx.needs_input_grad[3:]
+            return (
+                None,
+                None,
+                None,
+                *second.gradients(lambda: ctx.slow(weights, data, h0), [data, h0, *weights], wanted, [gradient, last]),
+            )
         hh, hidden, is_gru = weights[1], h0.shape[1], ctx.kernel == "gru"
         before = _before(outputs, h0, ctx.sizes)
         factors, past = _factors(ctx.kernel, outputs, before, product, candidate)
@@ -133,13 +141,3 @@ def _before(outputs: Tensor, h0: Tensor, sizes: list[int]) -> Tensor:
         pieces.append(outputs[start : start + following])
         start += size
     return torch.cat(pieces)
-
-
-def _derived(ctx: Any, given: list[Tensor], gradients: list[Tensor]) -> list[Tensor | None]:
-    """The gradients by the slow way, with a graph of their own."""
-    data, h0, *weights = given
-    wanted = ctx.needs_input_grad[3:]
-    came = ctx.slow(weights, data, h0)
-    asked = [t for t, want in zip(given, wanted, strict=True) if want]
-    found = iter(torch.autograd.grad(came, asked, gradients, create_graph=True, allow_unused=True))
-    return [next(found) if want else None for want in wanted]

@@ -1,62 +1,268 @@
-// Behind the C interface of the recurrences: here the work is split among threads. Nothing is checked:
-// `recurrence.py` has looked at every size before a pointer gets here.
-#include <cstdint>
+// Behind the C interface of the recurrences: a layer's pass in phases, which a team of threads goes through together.
+// Nothing is checked: `recurrence.py` has looked at every size before a pointer gets here.
+#include "api.h"
+
 #include <cstring>
 #include <vector>
 
-#include "api.h"
 #include "chosen.h"
+#include "gemm_types.h"
+#include "split.h"
 
 namespace {
 
-// Elements of the first `rows` rows.
-int64_t elements(const Layer& l, int64_t rows) {
-  int64_t total = 0;
-  for (int64_t t = 0; t < l.steps; t++) total += l.sizes[t] < rows ? l.sizes[t] : rows;
-  return total;
-}
+constexpr int64_t LINE = 64;    // bytes
+constexpr int64_t STRIPE = 12;  // rows of a product that the parts of a team are multiples of
 
-// Rows cut into `parts` of near-equal elements. The first are the longest.
-std::vector<Slice> slices(const Layer& l, int64_t parts) {
-  std::vector<Slice> found;
-  int64_t all = elements(l, l.batch);
-  for (int64_t part = 0, from = 0; part < parts; part++) {
-    int64_t to = from;
-    if (part + 1 == parts) to = l.batch;
-    while (to < l.batch && elements(l, to) * parts < all * (part + 1)) to++;
-    if (to > from) found.push_back({&l, from, to, nullptr});
-    from = to;
+// Where the parts of the packed weights begin, in bytes.
+struct Places {
+  int64_t inputs[3], recurrent, second, bias, added, size = 0;
+
+  int64_t take(int64_t bytes) {
+    int64_t at = size;
+    size += (bytes + LINE - 1) / LINE * LINE;
+    return at;
   }
-  return found;
-}
+};
 
-using Pass = void (*)(const Slice&);
+// One cell in one type of weights.
+struct Call {
+  const TypeKernels& type;
+  const CellKernels& cell;
+  int64_t half, bytes;  // bytes: of a weight
 
-void run(const CellKernels& cell, const Layer* layers, int64_t count, int64_t half, int64_t threads, Pass pass) {
-  std::vector<Slice> work;
-  // Directions side by side; where there are more threads than directions, each direction's rows are cut.
-  int64_t parts = (threads + count - 1) / count;
-  for (int64_t k = 0; k < count; k++) {
-    for (const Slice& slice : slices(layers[k], parts)) work.push_back(slice);
-  }
-  int workers = static_cast<int>(threads < static_cast<int64_t>(work.size()) ? threads : work.size());
-  in_parallel(workers, [&](int k) {
-    for (std::size_t j = k; j < work.size(); j += workers) {
-      Slice& slice = work[j];
-      if (half) {
-        int64_t room = cell.room(slice.layer->hidden, slice.to - slice.from);
-        slice.halves = static_cast<uint16_t*>(scratch(room, half));
-      }
-      pass(slice);
+  Call(int64_t cell, int64_t half)
+      : type(kernels->of[half]), cell(type.cells[cell]), half(half), bytes(half ? 2 : 4) {}
+
+  Places places(int64_t input, int64_t hidden, int64_t output, bool backwards) const {
+    Places at;
+    auto panels = [&](int64_t depth, int64_t columns) { return at.take(type.packed_size(depth, columns) * bytes); };
+    for (int64_t k = 0; k < cell.share_count; k++) {
+      int64_t rows = cell.shares[k].count * hidden;
+      if (cell.shares[k].ih >= 0) at.inputs[k] = backwards ? panels(rows, input) : panels(input, rows);
     }
-  });
+    if (backwards) at.recurrent = panels(cell.gates * hidden, output);
+    else at.recurrent = at.take(cell.forward_size(hidden, output) * bytes);
+    if (cell.twice) at.second = backwards ? panels(output, hidden) : panels(hidden, output);
+    at.bias = at.take(cell.blocks * hidden * 4), at.added = at.take(hidden * 4);
+    return at;
+  }
+
+  Places places(const Layer& l, bool backwards) const { return places(l.input, l.hidden, l.output, backwards); }
+
+  // The second product's weights, (output, hidden): a projection, or the last block of the recurrent ones.
+  const float* second(const Layer& l) const { return l.hr ? l.hr : l.hh + cell.gates * l.hidden * l.hh_stride; }
+  int64_t second_stride(const Layer& l) const { return l.hr ? l.hr_stride : l.hh_stride; }
+};
+
+// A thread of a team.
+struct Member {
+  int64_t k, members;
+  Part part(int64_t count, int64_t unit) const { return Part::of(count, unit, k, members); }
+};
+
+// Lay a matrix (depth, columns) out, or where `turned` (columns, depth): this member's panels.
+void pack(const Call& call, const Member& me, const float* weights, int64_t stride, int64_t depth, int64_t columns,
+          bool turned, char* packed) {
+  Part mine = me.part(columns, kernels->panel);
+  packed += call.type.packed_size(depth, mine.from) * call.bytes;
+  call.type.pack(weights + (turned ? mine.from * stride : mine.from), stride, depth, mine.size(), turned, packed);
 }
 
-void outer(const Outer& p, int64_t half, int64_t threads) {
-  const TypeKernels& of = kernels->of[half];
-  in_parts(p.rows, 96, threads, [&](int64_t, int64_t from, int64_t to) {
-    of.outer(p, from, to, scratch(of.outer_scratch(p.columns), half));
-  });
+// The sums of the biases, and what a tick adds itself: the bias of a product that is kept apart from the input's share.
+void add_biases(const Call& call, const Layer& l, float* bias, float* added) {
+  int64_t hidden = l.hidden;
+  auto of = [](const float* from, int64_t k) { return from ? from[k] : 0.0f; };
+  for (int64_t unit = 0; unit < hidden; unit++) added[unit] = 0;
+  for (const Share* s = call.cell.shares; s < call.cell.shares + call.cell.share_count; s++) {
+    for (int64_t k = 0; k < s->count * hidden; k++) {
+      float recurrent = s->hh >= 0 ? of(l.bias_hh, s->hh * hidden + k) : 0.0f;
+      if (s->ih < 0) added[k] = recurrent;
+      else bias[s->ih * hidden + k] = of(l.bias_ih, s->ih * hidden + k) + recurrent;
+    }
+  }
+}
+
+void pack_forward(const Call& call, const Member& me, const Layer& l) {
+  Places at = call.places(l, false);
+  char* packed = static_cast<char*>(l.packed);
+  for (int64_t k = 0; k < call.cell.share_count; k++) {
+    const Share& s = call.cell.shares[k];
+    if (s.ih < 0) continue;
+    const float* weights = l.ih + s.ih * l.hidden * l.ih_stride;
+    pack(call, me, weights, l.ih_stride, l.input, s.count * l.hidden, true, packed + at.inputs[k]);
+  }
+  Part mine = me.part(l.hidden, call.cell.wide);
+  call.cell.pack_forward(l.hh, l.hh_stride, l.hidden, l.output, mine.from, mine.to, packed + at.recurrent);
+  if (call.cell.twice) {
+    pack(call, me, call.second(l), call.second_stride(l), l.hidden, l.output, true, packed + at.second);
+  }
+  if (me.k == 0) {
+    add_biases(call, l, reinterpret_cast<float*>(packed + at.bias), reinterpret_cast<float*>(packed + at.added));
+  }
+}
+
+void pack_backward(const Call& call, const Member& me, const Layer& l) {
+  Places at = call.places(l, true);
+  char* packed = static_cast<char*>(l.packed);
+  pack(call, me, l.hh, l.hh_stride, call.cell.gates * l.hidden, l.output, false, packed + at.recurrent);
+  if (call.cell.twice) {
+    pack(call, me, call.second(l), call.second_stride(l), l.output, l.hidden, false, packed + at.second);
+  }
+  for (int64_t k = 0; l.dx && k < call.cell.share_count; k++) {
+    const Share& s = call.cell.shares[k];
+    if (s.ih < 0) continue;
+    const float* weights = l.ih + s.ih * l.hidden * l.ih_stride;
+    pack(call, me, weights, l.ih_stride, s.count * l.hidden, l.input, false, packed + at.inputs[k]);
+  }
+}
+
+// Tell a layer where its weights are.
+void place(const Call& call, Layer& l, bool backwards) {
+  Places at = call.places(l, backwards);
+  const char* packed = static_cast<const char*>(l.packed);
+  l.weights = packed + at.recurrent, l.second = packed + at.second;
+  l.added = call.cell.peepholes ? l.vectors : reinterpret_cast<const float*>(packed + at.added);
+}
+
+// A member's part of a product: some of its rows or, where these are few, some of its columns.
+void multiply(const Call& call, const Member& me, Product p) {
+  Part rows = {0, p.rows};
+  if (p.rows >= me.members * STRIPE) {
+    rows = me.part(p.rows, STRIPE);
+  } else {
+    Part mine = me.part(p.columns, kernels->panel);
+    p.b = static_cast<const char*>(p.b) + call.type.packed_size(p.depth, mine.from) * call.bytes;
+    if (p.bias) p.bias += mine.from;
+    p.c += mine.from, p.columns = mine.size();
+  }
+  if (p.columns == 0 || rows.size() == 0) return;
+  call.type.multiply(p, rows.from, rows.to, scratch(call.type.multiply_scratch(p.depth, rows.size()), call.half));
+}
+
+// The input's share of the gates.
+void read_input(const Call& call, const Member& me, const Layer& l, int64_t rows) {
+  Places at = call.places(l, false);
+  const char* packed = static_cast<const char*>(l.packed);
+  const float* bias = l.bias_ih || l.bias_hh ? reinterpret_cast<const float*>(packed + at.bias) : nullptr;
+  for (int64_t k = 0; k < call.cell.share_count; k++) {
+    const Share& s = call.cell.shares[k];
+    if (s.ih < 0) continue;
+    multiply(call, me, {l.x, l.x_stride, rows, l.input, s.count * l.hidden, packed + at.inputs[k],
+                        bias ? bias + s.ih * l.hidden : nullptr, l.gates + s.gate * l.hidden, l.gates_stride, 0});
+  }
+}
+
+struct Group {
+  Barrier* barrier;
+  int members;
+};
+
+// A member's part of the recurrences: one direction of several, or of each direction its rows or its units.
+void recur(const Call& call, const Member& me, const Layer* layers, int64_t count, bool backwards, Barrier* barriers,
+           uint16_t* halves) {
+  bool apart = me.members % count == 0;
+  int64_t together = apart ? me.members / count : me.members, k = me.k % together;
+  for (int64_t d = 0; d < count; d++) {
+    const Layer& l = layers[d];
+    int64_t wide = backwards ? kernels->panel : call.cell.wide, panels = (l.output + wide - 1) / wide;
+    if (!apart || d == me.k / together) {
+      Group group = {&barriers[d], static_cast<int>(together)};
+      Slice slice = rows_of(l, k, together);
+      if (share_units(l, together, panels, call.cell.gates)) slice = {&l, 0, l.batch, k, together, nullptr, &group, nullptr};
+      slice.halves = halves + call.cell.room(l, slice.from, backwards);
+      slice.wait = [](void* team) { static_cast<Group*>(team)->barrier->wait(static_cast<Group*>(team)->members); };
+      if (slice.to > slice.from) (backwards ? call.cell.backward : call.cell.forward)(slice);
+    }
+    halves += call.cell.room(l, l.batch, backwards);
+  }
+}
+
+uint16_t* room_for(const Call& call, const Layer* layers, int64_t count, bool backwards) {
+  int64_t halves = 0;
+  for (int64_t d = 0; d < count; d++) halves += call.cell.room(layers[d], layers[d].batch, backwards);
+  return static_cast<uint16_t*>(scratch(halves, 1, 1));
+}
+
+// The last hidden states of a member's rows.
+void last(const Member& me, const Layer& l) {
+  Part mine = me.part(l.batch, 1);
+  for (int64_t t = 0; t < l.steps; t++) {
+    int64_t longer = !l.reverse && t + 1 < l.steps ? l.sizes[t + 1] : 0;
+    int64_t from = longer > mine.from ? longer : mine.from, to = l.sizes[t] < mine.to ? l.sizes[t] : mine.to;
+    for (int64_t row = from; row < to; row++) {
+      std::memcpy(l.last + row * l.output, l.h + (l.starts[t] + row) * l.h_stride, l.output * sizeof(float));
+    }
+    if (l.reverse) break;
+  }
+}
+
+// What the gates' gradients are multiplied with, for each element: the input, the state before, what stood in the middle.
+struct Pointers {
+  std::vector<const float*> x, before, middle;
+
+  explicit Pointers(const Layer& l) {
+    int64_t elements = l.starts[l.steps - 1] + l.sizes[l.steps - 1];
+    x.reserve(elements), before.reserve(elements), middle.reserve(l.middle ? elements : 0);
+    for (int64_t t = 0; t < l.steps; t++) {
+      int64_t other = l.reverse ? t + 1 : t - 1;
+      int64_t alive = other < 0 || other >= l.steps ? 0 : l.sizes[other];
+      for (int64_t row = 0; row < l.sizes[t]; row++) {
+        before.push_back(row < alive ? l.h + (l.starts[other] + row) * l.h_stride : l.h0 + row * l.output);
+        x.push_back(l.x + (l.starts[t] + row) * l.x_stride);
+        if (l.middle) middle.push_back(l.middle + (l.starts[t] + row) * l.hidden);
+      }
+    }
+  }
+};
+
+void outer(const Call& call, const Outer& p, Part mine) {
+  call.type.outer(p, mine.from, mine.to, scratch(call.type.outer_scratch(p.columns, p.more_columns), call.half));
+}
+
+// A member's part of the weights' gradients: some rows of the gates.
+void weights_back(const Call& call, const Member& me, const Layer& l, const Pointers& of) {
+  int64_t elements = static_cast<int64_t>(of.x.size());
+  Part all = me.part(call.cell.width * l.hidden, STRIPE);
+  for (const Share* s = call.cell.shares; s < call.cell.shares + call.cell.share_count; s++) {
+    int64_t first = s->gate * l.hidden, rows = s->count * l.hidden;
+    Part mine = {all.from > first ? all.from - first : 0, all.to - first < rows ? all.to - first : rows};
+    if (mine.to <= mine.from) continue;
+    Outer p = {l.dgates + first, l.gates_stride, rows, elements, 0, nullptr, nullptr, 0, 0, 0, nullptr, nullptr, 0,
+               l.dbias + first};
+    if (s->ih >= 0) p.columns = l.input, p.b = of.x.data(), p.c = l.dih + s->ih * l.hidden * l.input, p.c_stride = l.input;
+    if (s->hh >= 0) {
+      p.more_columns = l.output, p.more_b = s->middle ? of.middle.data() : of.before.data();
+      p.more_c = l.dhh + s->hh * l.hidden * l.output, p.more_stride = l.output;
+    }
+    outer(call, p, mine);
+  }
+  if (l.dhr) {
+    Outer p = {l.dtotal, l.output, l.output, elements, l.hidden, of.middle.data(), l.dhr, l.hidden, 0, 0, nullptr, nullptr,
+               0, nullptr};
+    Part mine = me.part(l.output, STRIPE);
+    if (mine.size()) outer(call, p, mine);
+  }
+  if (call.cell.peepholes) {
+    Part mine = me.part(l.hidden, 16);
+    kernels->peepholes_back(l, mine.from, mine.to);
+  }
+}
+
+// A member's part of the input's gradient, to which all directions add.
+void input_back(const Call& call, const Member& me, const Layer* layers, int64_t count, int64_t elements) {
+  for (int64_t d = 0, add = 0; d < count; d++) {
+    const Layer& l = layers[d];
+    Places at = call.places(l, true);
+    for (int64_t k = 0; l.dx && k < call.cell.share_count; k++) {
+      const Share& s = call.cell.shares[k];
+      if (s.ih < 0) continue;
+      const char* panels = static_cast<const char*>(l.packed) + at.inputs[k];
+      multiply(call, me, {l.dgates + s.gate * l.hidden, l.gates_stride, elements, s.count * l.hidden, l.input, panels,
+                          nullptr, l.dx, l.dx_stride, add});
+      add = 1;
+    }
+  }
 }
 
 }  // namespace
@@ -74,104 +280,83 @@ EXPORT void unrolled_threads(void* parallel, void* thread_num, void* num_threads
   take_threads(parallel, thread_num, num_threads);
 }
 
-// Everywhere below `half` is 1 where weights are, or are to be, bfloat16, and sizes are in numbers of that type.
-
-EXPORT int64_t unrolled_forward_size(int64_t cell, int64_t half, int64_t hidden) {
-  return kernels->of[half].cells[cell].forward_size(hidden);
-}
-
-EXPORT void unrolled_pack_forward(int64_t cell, int64_t half, const float* weights, int64_t stride, int64_t hidden,
-                                  void* packed) {
-  kernels->of[half].cells[cell].pack_forward(weights, stride, hidden, packed);
-}
-
-EXPORT int64_t unrolled_packed_size(int64_t half, int64_t depth, int64_t columns) {
-  return kernels->of[half].packed_size(depth, columns);
-}
-
-EXPORT void unrolled_pack(int64_t half, const float* weights, int64_t stride, int64_t depth, int64_t columns,
-                          int64_t transposed, void* packed, int64_t threads) {
-  const TypeKernels& of = kernels->of[half];
-  // Whole panels each: 64 columns are some of them in every instruction set.
-  in_parts(columns, 64, threads, [&](int64_t, int64_t from, int64_t to) {
-    char* place = static_cast<char*>(packed) + of.packed_size(depth, from) * (half ? 2 : 4);
-    of.pack(weights + (transposed ? from * stride : from), stride, depth, to - from, transposed, place);
-  });
-}
-
-EXPORT void unrolled_forward(int64_t cell, int64_t half, const Layer* layers, int64_t count, int64_t threads) {
-  const CellKernels& of = kernels->of[half].cells[cell];
-  run(of, layers, count, half, threads, of.forward);
-}
-
-EXPORT void unrolled_backward(int64_t cell, int64_t half, const Layer* layers, int64_t count, int64_t threads) {
-  const CellKernels& of = kernels->of[half].cells[cell];
-  run(of, layers, count, half, threads, of.backward);
-}
-
-EXPORT void unrolled_multiply(int64_t half, const Product* p, int64_t threads) {
-  const TypeKernels& of = kernels->of[half];
-  in_parts(p->rows, 6, threads, [&](int64_t, int64_t from, int64_t to) {
-    of.multiply(*p, from, to, scratch(of.multiply_scratch(p->depth, to - from), half));
-  });
-}
-
-// One tick: the input's share of the gates, then the cell. The hidden state goes from layer->h0 to layer->h, and the two
-// change places, so that the next call goes on from here.
-EXPORT void unrolled_step(int64_t cell, int64_t half, Layer* layer, const Product* inputs, int64_t count) {
-  for (int64_t k = 0; k < count; k++) unrolled_multiply(half, &inputs[k], 1);
-  const CellKernels& of = kernels->of[half].cells[cell];
-  int64_t room = half ? of.room(layer->hidden, layer->batch) : 0;
-  of.forward({layer, 0, layer->batch, half ? static_cast<uint16_t*>(scratch(room, half)) : nullptr});
-  float* now = layer->h;
-  layer->h = const_cast<float*>(layer->h0);
-  layer->h0 = now;
-}
-
-EXPORT void unrolled_outer(int64_t half, const float* a, int64_t a_stride, int64_t rows, int64_t depth, const float* b,
-                           int64_t b_stride, int64_t columns, float* c, int64_t c_stride, int64_t add,
-                           int64_t threads) {
-  std::vector<const float*> pointers(depth);
-  for (int64_t k = 0; k < depth; k++) pointers[k] = b + k * b_stride;
-  Outer p = {a, a_stride, rows, depth, columns, pointers.data(), c, c_stride, add};
-  outer(p, half, threads);
-}
-
-// The gradient of the recurrent weights: of the gates' gradient with the states before.
-EXPORT void unrolled_recurrent_outer(int64_t half, const Layer* layer, int64_t rows, float* c, int64_t c_stride,
-                                     int64_t threads) {
-  const Layer& l = *layer;
-  std::vector<const float*> pointers;
-  for (int64_t t = 0; t < l.steps; t++) {
-    int64_t other = l.reverse ? t + 1 : t - 1;
-    int64_t alive = other < 0 || other >= l.steps ? 0 : l.sizes[other];
-    for (int64_t row = 0; row < l.sizes[t]; row++) {
-      bool linked = row < alive;
-      pointers.push_back(linked ? l.h + (l.starts[other] + row) * l.h_stride : l.h0 + row * l.hidden);
-    }
-  }
-  Outer p = {l.dgates, l.gates_stride, rows, static_cast<int64_t>(pointers.size()), l.hidden, pointers.data(), c,
-             c_stride, 0};
-  outer(p, half, threads);
-}
-
-EXPORT void unrolled_sums(const float* a, int64_t stride, int64_t rows, int64_t columns, float* total,
-                          int64_t threads) {
-  in_parts(columns, 64, threads,
-           [&](int64_t, int64_t from, int64_t to) { kernels->sums(a, stride, rows, from, to, total); });
-}
-
 // Keep the processor's multipliers busy for some rounds; returns the operations done, for measuring its peak.
 EXPORT int64_t unrolled_spin(int64_t half, int64_t rounds) { return kernels->spin(half, rounds); }
 
-// The last hidden state of each row, (batch, hidden).
-EXPORT void unrolled_last(const Layer* layer, float* last) {
-  const Layer& l = *layer;
-  for (int64_t t = 0; t < l.steps; t++) {
-    int64_t longer = !l.reverse && t + 1 < l.steps ? l.sizes[t + 1] : 0;
-    for (int64_t row = longer; row < l.sizes[t]; row++) {
-      std::memcpy(last + row * l.hidden, l.h + (l.starts[t] + row) * l.h_stride, l.hidden * sizeof(float));
-    }
-    if (l.reverse) break;
+// Whether the rows alive never grow, are never none, begin where those before end, and are `elements` in all.
+EXPORT int64_t unrolled_adds_up(const int64_t* sizes, const int64_t* starts, int64_t steps, int64_t elements) {
+  int64_t all = 0;
+  for (int64_t t = 0; t < steps; all += sizes[t++]) {
+    if (sizes[t] < 1 || starts[t] != all || (t && sizes[t] > sizes[t - 1]) || sizes[t] > elements - all) return 0;
   }
+  return steps > 0 && all == elements;
+}
+
+// Bytes of `Layer::packed`.
+EXPORT int64_t unrolled_packed_size(int64_t cell, int64_t half, int64_t input, int64_t hidden, int64_t output,
+                                    int64_t backwards) {
+  return Call(cell, half).places(input, hidden, output, backwards).size;
+}
+
+// Lay the weights out for the pass forwards.
+EXPORT void unrolled_pack(int64_t cell, int64_t half, Layer* layer, int64_t threads) {
+  Call call(cell, half);
+  in_team(static_cast<int>(threads), [&](int k, int members) { pack_forward(call, {k, members}, *layer); });
+}
+
+EXPORT void unrolled_forward(int64_t cell, int64_t half, Layer* layers, int64_t count, int64_t threads) {
+  Call call(cell, half);
+  for (int64_t d = 0; d < count; d++) place(call, layers[d], false);
+  uint16_t* halves = room_for(call, layers, count, false);
+  int64_t elements = layers->starts[layers->steps - 1] + layers->sizes[layers->steps - 1];
+  Barrier all, each[2];
+  in_team(static_cast<int>(threads), [&](int k, int members) {
+    Member me = {k, members};
+    for (int64_t d = 0; d < count; d++) {
+      if (layers[d].ih) pack_forward(call, me, layers[d]);
+    }
+    all.wait(members);
+    for (int64_t d = 0; d < count; d++) read_input(call, me, layers[d], elements);
+    all.wait(members);
+    recur(call, me, layers, count, false, each, halves);
+    all.wait(members);
+    for (int64_t d = 0; d < count; d++) last(me, layers[d]);
+  });
+}
+
+EXPORT void unrolled_backward(int64_t cell, int64_t half, Layer* layers, int64_t count, int64_t threads) {
+  Call call(cell, half);
+  std::vector<Pointers> pointers;
+  for (int64_t d = 0; d < count; d++) place(call, layers[d], true), pointers.emplace_back(layers[d]);
+  uint16_t* halves = room_for(call, layers, count, true);
+  int64_t elements = static_cast<int64_t>(pointers[0].x.size());
+  Barrier all, each[2];
+  in_team(static_cast<int>(threads), [&](int k, int members) {
+    Member me = {k, members};
+    for (int64_t d = 0; d < count; d++) pack_backward(call, me, layers[d]);
+    all.wait(members);
+    recur(call, me, layers, count, true, each, halves);
+    all.wait(members);
+    input_back(call, me, layers, count, elements);
+    for (int64_t d = 0; d < count; d++) weights_back(call, me, layers[d], pointers[d]);
+  });
+}
+
+// One tick. The hidden state goes from layer->h0 to layer->h, and the two change places, so that the next call goes on
+// from here.
+EXPORT void unrolled_step(int64_t cell, int64_t half, Layer* layer, const float* x, int64_t threads) {
+  Call call(cell, half);
+  layer->x = x;
+  place(call, *layer, false);
+  uint16_t* halves = room_for(call, layer, 1, false);
+  Barrier all, each[1];
+  in_team(static_cast<int>(threads), [&](int k, int members) {
+    Member me = {k, members};
+    read_input(call, me, *layer, layer->batch);
+    all.wait(members);
+    recur(call, me, layer, 1, false, each, halves);
+  });
+  float* now = layer->h;
+  layer->h = const_cast<float*>(layer->h0);
+  layer->h0 = now;
 }

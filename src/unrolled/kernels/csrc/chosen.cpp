@@ -35,8 +35,9 @@ const Kernels* find_kernels(const char* name) {
 
 const Kernels* kernels = find_kernels(nullptr);
 
-void* scratch(int64_t numbers, int64_t half) {
-  thread_local std::vector<char> room;
+void* scratch(int64_t numbers, int64_t half, int use) {
+  thread_local std::vector<char> rooms[2];
+  std::vector<char>& room = rooms[use];
   constexpr std::size_t line = 64;
   std::size_t bytes = static_cast<std::size_t>(numbers) * (half ? 2 : 4) + line;
   if (room.size() < bytes) room = std::vector<char>(bytes);

@@ -12,8 +12,18 @@ const Kernels* find_kernels(const char* name);
 extern const Kernels* kernels;
 
 // Room for so many numbers, floats or halves, one for each thread; it grows to what was needed most. A second call in
-// one thread gives the same room again.
-void* scratch(int64_t numbers, int64_t half);
+// one thread gives the same room again, but for another `use` of it, which is below 2.
+void* scratch(int64_t numbers, int64_t half, int use = 0);
+
+// The k-th of `parts` near-equal parts of `count`, their borders multiples of `unit`.
+struct Part {
+  int64_t from, to;
+  int64_t size() const { return to - from; }
+  static Part of(int64_t count, int64_t unit, int64_t k, int64_t parts) {
+    int64_t units = (count + unit - 1) / unit, from = units * k / parts * unit, to = units * (k + 1) / parts * unit;
+    return {from < count ? from : count, to < count ? to : count};
+  }
+};
 
 // Calls f(part, from, to) in threads for near-equal parts of `count`, their borders multiples of `unit`.
 template <class F>
@@ -21,7 +31,7 @@ void in_parts(int64_t count, int64_t unit, int64_t threads, F f) {
   int64_t units = (count + unit - 1) / unit, parts = threads < units ? threads : units;
   if (parts <= 1) return f(0, 0, count);
   in_parallel(static_cast<int>(parts), [&](int k) {
-    int64_t from = units * k / parts * unit, to = units * (k + 1) / parts * unit;
-    f(k, from, to < count ? to : count);
+    Part part = Part::of(count, unit, k, parts);
+    f(k, part.from, part.to);
   });
 }

@@ -68,22 +68,27 @@ static void multiply(const Product& p, Index from, Index to, Half* scratch) {
 
 // Numbers of scratch that `outer` needs.
 template <class W>
-static Index outer_scratch(Index columns) {
-  return DEPTH * BLOCK + packed_size<W>(DEPTH, columns);
+static Index outer_scratch(Index columns, Index more_columns) {
+  return DEPTH * BLOCK + packed_size<W>(DEPTH, columns) + packed_size<W>(DEPTH, more_columns);
 }
 
 INLINE void store_row(float* to, Vector x) { store(to, x); }
 INLINE void store_row(Half* to, Vector x) { store_halves(to, x, L); }
 
-// The columns of a (depth, rows) matrix as rows, DEPTH numbers apart.
+// The columns of a (depth, rows) matrix as rows, DEPTH numbers apart; their sums are added to `total`, where it is given.
 template <class W>
-static void turn(const float* from, Index stride, Index depth, Index rows, W* to) {
-  for (Index k = 0; k < depth; k += L) {
-    for (Index m = 0; m < rows; m += L) {
+static void turn(const float* from, Index stride, Index depth, Index rows, W* to, float* total) {
+  for (Index m = 0; m < rows; m += L) {
+    Index lanes = lesser(L, rows - m);
+    Vector sums{};
+    for (Index k = 0; k < depth; k += L) {
       Vector block[L];
-      load_transposed(from + k * stride + m, stride, depth - k, rows - m, block);
-      for (Index j = 0; j < lesser(L, rows - m); j++) store_row(to + (m + j) * DEPTH + k, block[j]);
+      load_block(from + k * stride + m, stride, depth - k, lanes, block);
+      if (total) sums += sum_of(block);
+      transpose(block);
+      for (Index j = 0; j < lanes; j++) store_row(to + (m + j) * DEPTH + k, block[j]);
     }
+    if (total) store(total + m, load(total + m, lanes) + sums, lanes);
   }
 }
 
@@ -91,31 +96,22 @@ static void turn(const float* from, Index stride, Index depth, Index rows, W* to
 template <class W>
 static void outer(const Outer& p, Index from, Index to, void* scratch) {
   W *block = static_cast<W*>(scratch), *panels = block + DEPTH * BLOCK;
+  W* more = panels + packed_size<W>(DEPTH, p.columns);
+  if (p.total) memset(p.total + from, 0, (to - from) * sizeof(float));
   for (Index k = 0; k < p.depth || k == 0; k += DEPTH) {
-    Index depth = lesser(DEPTH, p.depth - k);
+    Index depth = lesser(DEPTH, p.depth - k), add = p.add || k;
     pack_rows([&](Index j) { return p.b[k + j]; }, depth, p.columns, panels);
+    if (p.more_columns) pack_rows([&](Index j) { return p.more_b[k + j]; }, depth, p.more_columns, more);
     for (Index start = from; start < to; start += BLOCK) {
       Index height = lesser(BLOCK, to - start);
-      turn(p.a + k * p.a_stride + start, p.a_stride, depth, height, block);
-      Product inner = {nullptr, 0,       height,                         depth,      p.columns,
-                       panels,  nullptr, p.c + start * p.c_stride, p.c_stride, p.add || k};
-      multiply_rows<W>(inner, 0, height, [&](Index row) { return block + row * DEPTH; });
+      turn(p.a + k * p.a_stride + start, p.a_stride, depth, height, block, p.total ? p.total + start : nullptr);
+      auto rows = [&](Index row) { return block + row * DEPTH; };
+      float* c = p.c + start * p.c_stride;
+      multiply_rows<W>({nullptr, 0, height, depth, p.columns, panels, nullptr, c, p.c_stride, add}, 0, height, rows);
+      if (!p.more_columns) continue;
+      c = p.more_c + start * p.more_stride;
+      multiply_rows<W>({nullptr, 0, height, depth, p.more_columns, more, nullptr, c, p.more_stride, add}, 0, height, rows);
     }
-  }
-}
-
-// The sum of each column from `from` to `to`.
-static void sums(const float* a, Index stride, Index rows, Index from, Index to, float* total) {
-  for (Index column = from; column < to; column += L) {
-    Index lanes = lesser(L, to - column);
-    Vector even{}, odd{};
-    Index row = 0;
-    for (; row + 2 <= rows; row += 2) {
-      even += load(a + row * stride + column, lanes);
-      odd += load(a + (row + 1) * stride + column, lanes);
-    }
-    if (row < rows) even += load(a + row * stride + column, lanes);
-    store(total + column, even + odd, lanes);
   }
 }
 

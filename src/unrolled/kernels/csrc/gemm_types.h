@@ -13,11 +13,17 @@ extern "C" struct Product {
   int64_t c_stride, add;
 };
 
-// c = a^T b, b's rows given by pointers.
+// c = a^T b, b's rows given by pointers; and, where `total` is given, the sums of a's columns.
 extern "C" struct Outer {
   const float* a;         // (depth, rows)
   int64_t a_stride, rows, depth, columns;
   const float* const* b;  // (depth,) pointers to rows of `columns` floats
   float* c;               // (rows, columns)
   int64_t c_stride, add;
+  // A second b and c for the same a, or none.
+  int64_t more_columns;
+  const float* const* more_b;
+  float* more_c;
+  int64_t more_stride;
+  float* total;           // (rows,), or none
 };

@@ -8,6 +8,8 @@ namespace ISA {
 
 template <class Cell, class W>
 constexpr CellKernels cell = {
+    Cell::gates, Cell::width, Cell::blocks, units_wide<Cell> * L, Cell::twice, Cell::peepholes,
+    Cell::shares, sizeof Cell::shares / sizeof *Cell::shares,
     forward_size<Cell, W>, pack_forward<Cell, W>, room<Cell, W>, forward<Cell, W>, backward<Cell, W>,
 };
 
@@ -25,8 +27,8 @@ static void product_of(const Product& p, Index from, Index to, void* scratch) {
 
 template <class W>
 constexpr TypeKernels type = {
-    {cell<LSTMs<false>, W>, cell<LSTMs<true>, W>, cell<LSTMCoupled, W>, cell<GRU, W>, cell<Elman<false>, W>,
-     cell<Elman<true>, W>},
+    {cell<LSTMs<false, false>, W>, cell<LSTMs<true, false>, W>, cell<LSTMCoupled, W>, cell<GRU, W>,
+     cell<Elman<false>, W>, cell<Elman<true>, W>, cell<LSTMs<false, true>, W>, cell<GRUCho, W>},
     packed_size<W>, pack<W>, multiply_scratch<W>, product_of<W>, outer_scratch<W>, outer<W>,
 };
 
@@ -57,4 +59,6 @@ static Index spin(Index half, Index rounds) {
 #define TABLE_(x) unrolled_kernels_##x
 
 extern const Kernels TABLE(ISA);
-const Kernels TABLE(ISA) = {NAME(ISA), {ISA::type<float>, ISA::type<ISA::Half>}, ISA::sums, ISA::spin};
+const Kernels TABLE(ISA) = {
+    NAME(ISA), ISA::MOST * ISA::L, {ISA::type<float>, ISA::type<ISA::Half>}, ISA::peepholes_back, ISA::spin,
+};

@@ -5,15 +5,22 @@
 
 #include "layer.h"
 
-enum CellKind { LSTM, LSTM_PEEPHOLE, LSTM_COUPLED, GRU, ELMAN_TANH, ELMAN_RELU, CELL_KINDS };
+enum CellKind {
+  LSTM, LSTM_PEEPHOLE, LSTM_COUPLED, GRU, ELMAN_TANH, ELMAN_RELU, LSTM_PROJECTED, GRU_CHO, CELL_KINDS
+};
 
 struct Product;
 struct Outer;
 
+// Of one cell; what its numbers mean stands in `cells.h`. wide: units of a panel forwards.
 struct CellKernels {
-  int64_t (*forward_size)(int64_t hidden);
-  void (*pack_forward)(const float* weights, int64_t stride, int64_t hidden, void* packed);
-  int64_t (*room)(int64_t hidden, int64_t rows);
+  int64_t gates, width, blocks, wide, twice, peepholes;
+  const Share* shares;
+  int64_t share_count;
+  int64_t (*forward_size)(int64_t hidden, int64_t depth);
+  void (*pack_forward)(const float* weights, int64_t stride, int64_t hidden, int64_t depth, int64_t from, int64_t to,
+                       void* packed);
+  int64_t (*room)(const Layer&, int64_t rows, int64_t backwards);
   void (*forward)(const Slice&), (*backward)(const Slice&);
 };
 
@@ -24,13 +31,14 @@ struct TypeKernels {
   void (*pack)(const float* weights, int64_t stride, int64_t depth, int64_t columns, int64_t transposed, void* packed);
   int64_t (*multiply_scratch)(int64_t depth, int64_t rows);
   void (*multiply)(const Product&, int64_t from, int64_t to, void* scratch);
-  int64_t (*outer_scratch)(int64_t columns);
+  int64_t (*outer_scratch)(int64_t columns, int64_t more_columns);
   void (*outer)(const Outer&, int64_t from, int64_t to, void* scratch);
 };
 
 struct Kernels {
   const char* name;
-  TypeKernels of[2];  // float, bfloat16
-  void (*sums)(const float* a, int64_t stride, int64_t rows, int64_t from, int64_t to, float* total);
+  int64_t panel;        // columns of a panel, but for those of `pack_forward`
+  TypeKernels of[2];    // float, bfloat16
+  void (*peepholes_back)(const Layer&, int64_t from, int64_t to);
   int64_t (*spin)(int64_t half, int64_t rounds);
 };

@@ -9,30 +9,68 @@
 
 extern "C" struct Layer {
   int64_t steps, batch, hidden;
+  int64_t output;          // features of h: `hidden`, but where the cell projects it
+  int64_t input;           // features of an element
   int64_t reverse;         // 1: from each row's last element to its first
   const int64_t* sizes;    // (steps,) rows alive at each time
   const int64_t* starts;   // (steps,) the first element of each time
-  const void* weights;     // recurrent weights, packed for this pass
-  const float* vectors;    // further weights of the cell, one a unit: peepholes; bias of the candidate
+  const float* x;          // (elements, x_stride)
+  int64_t x_stride;
+  // The weights as they are, or none: then `packed` holds them already. Rows of neighbouring floats.
+  const float* ih;         // (blocks * hidden, ih_stride)
+  int64_t ih_stride;
+  const float* hh;         // (blocks * hidden, hh_stride)
+  int64_t hh_stride;
+  const float* hr;         // (output, hr_stride) the projection
+  int64_t hr_stride;
+  const float* bias_ih;    // (blocks * hidden,), or none
+  const float* bias_hh;
+  const float* vectors;    // (3, hidden) peepholes
+  void* packed;            // the weights laid out for this pass, `unrolled_packed_size` bytes
   float* gates;            // (elements, gates_stride) the input's share; with `keep` the gates' values take its place
   int64_t gates_stride;
   float* cells;            // (elements, hidden) every cell state, with `keep`
-  const float* h0;         // (batch, hidden)
+  float* middle;           // (elements, hidden) what a cell's second product multiplies
+  const float* h0;         // (batch, output)
   const float* c0;         // (batch, hidden)
   float* h;                // (elements, h_stride) hidden states
   int64_t h_stride;
   float* c;                // (batch, hidden) in: c0; out: the last cell state of each row
+  float* last;             // (batch, output) out: the last hidden state of each row
   int64_t keep;            // 1: keep what the gradients need
   const float* dh;         // (elements, dh_stride) gradient of the hidden states
   int64_t dh_stride;
   float* dgates;           // (elements, gates_stride) gradient of the gates' arguments
-  float* dh_carry;         // (batch, hidden) in: gradient of the last hidden states; out: of the first
+  float* dtotal;           // (elements, output) gradient of a projected h, all that comes to it
+  float* dh_carry;         // (batch, output) in: gradient of the last hidden states; out: of the first
   float* dc_carry;         // (batch, hidden) the same of the cell states
+  float* dx;               // (elements, dx_stride) gradient of x, or none
+  int64_t dx_stride;
+  float* dih;              // (blocks * hidden, input)
+  float* dhh;              // (blocks * hidden, output)
+  float* dhr;              // (output, hidden)
+  float* dbias;            // (width * hidden,) sums of dgates
+  float* dvectors;         // (3, hidden)
+  // For the kernels, set on the way: where the weights of the recurrent products lie in `packed`, the vectors of a tick.
+  const void* weights;
+  const void* second;
+  const float* added;
 };
 
-// A slice of a layer's rows, for one thread.
+// Blocks of the gates: `count` of them from `gate` on are those of the input's weights from `ih` on, and of the state's
+// from `hh` on; -1: of none. `middle`: what the state's weights multiply is `Layer::middle`.
+struct Share {
+  int64_t gate, count, ih, hh;
+  bool middle;
+};
+
+// A part of a layer's recurrence, for one thread: some of its rows, or, of all rows, some of the units. Who shares rows
+// waits for the others after each product.
 struct Slice {
   const Layer* layer;
-  int64_t from, to;
-  uint16_t* halves;  // room for two steps of rows in bfloat16, where the weights are
+  int64_t from, to;      // rows
+  int64_t part, parts;   // of the units
+  uint16_t* halves;      // room for rows in bfloat16, where the weights are; one for all parts
+  void* team;
+  void (*wait)(void* team);
 };

@@ -115,6 +115,12 @@ INLINE void in_panels(Index columns, F visit) {
   for (Index first = 0; first < columns; first += MOST * L) visit(first, lesser(MOST, (columns - first + L - 1) / L));
 }
 
+// The panels of the columns `from`, where one begins, up to `to`.
+template <class F>
+INLINE void in_panels(Index from, Index to, F visit) {
+  in_panels(to - from, [&](Index first, Index width) { visit(from + first, width); });
+}
+
 // Numbers that a matrix of `columns` columns takes in panels.
 template <class W>
 static Index packed_size(Index depth, Index columns) {
@@ -152,9 +158,20 @@ INLINE void pack_rows(F source, Index depth, Index columns, Half* packed) {
   });
 }
 
-// A block of at most L x L floats, its columns as vectors: lane j of vector k is from[j * stride + k].
-INLINE void load_transposed(const float* from, Index stride, Index rows, Index columns, Vector (&block)[L]) {
+// A block of at most L x L floats, zeros around them.
+INLINE void load_block(const float* from, Index stride, Index rows, Index columns, Vector (&block)[L]) {
   UNROLL for (Index j = 0; j < L; j++) block[j] = j < rows ? load(from + j * stride, columns) : Vector{};
+}
+
+INLINE Vector sum_of(const Vector (&block)[L]) {
+  Vector total = block[0];
+  UNROLL for (Index j = 1; j < L; j++) total += block[j];
+  return total;
+}
+
+// Its columns as vectors: lane j of vector k is from[j * stride + k].
+INLINE void load_transposed(const float* from, Index stride, Index rows, Index columns, Vector (&block)[L]) {
+  load_block(from, stride, rows, columns, block);
   transpose(block);
 }
 

@@ -16,15 +16,11 @@ namespace {
 constexpr unsigned long MOST = 1024;  // threads
 constexpr int SPINS = 4000;  // looks before a thread goes to sleep: some microseconds, as long as waking takes
 
-inline void pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#endif
-}
+using Job = void (*)(void* what, int k, int members);
 
 class Pool {
  public:
-  bool run(int count, void (*job)(void*, int), void* what) {
+  bool run(int count, Job job, void* what) {
     std::unique_lock<std::mutex> one_at_a_time(busy_, std::try_to_lock);
     if (!one_at_a_time || count >= static_cast<int>(MOST) || !grow(count - 1)) return false;
     job_ = job, what_ = what;
@@ -34,10 +30,10 @@ class Pool {
       round_.store((round_.load() / MOST + 1) * MOST + static_cast<unsigned long>(count));
     }
     wake_.notify_all();
-    job(what, 0);
+    job(what, 0, count);
     for (int spins = 0; left_.load() > 0; spins++) {
       if (spins < SPINS) {
-        pause();
+        Barrier::pause();
         continue;
       }
       std::unique_lock<std::mutex> lock(mutex_);
@@ -62,7 +58,7 @@ class Pool {
 
   void work(int place, unsigned long seen) {
     for (;;) {
-      for (int spins = 0; round_.load() == seen && spins < SPINS; spins++) pause();
+      for (int spins = 0; round_.load() == seen && spins < SPINS; spins++) Barrier::pause();
       if (round_.load() == seen) {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [&] { return round_.load() != seen; });
@@ -70,8 +66,9 @@ class Pool {
       seen = round_.load();
       // The round and its count are one number, and who has no part in a round looks at nothing else of it: by then it
       // may be over, and the next one begun.
-      if (place >= static_cast<int>(seen % MOST)) continue;
-      job_.load()(what_.load(), place);
+      int members = static_cast<int>(seen % MOST);
+      if (place >= members) continue;
+      job_.load()(what_.load(), place, members);
       if (left_.fetch_sub(1) == 1) {
         std::lock_guard<std::mutex> lock(mutex_);
         done_.notify_all();
@@ -83,7 +80,7 @@ class Pool {
   std::condition_variable wake_, done_;
   std::atomic<unsigned long> round_{0};  // how many there were, times MOST, plus the threads of the last one
   std::atomic<int> left_{0};
-  std::atomic<void (*)(void*, int)> job_{nullptr};
+  std::atomic<Job> job_{nullptr};
   std::atomic<void*> what_{nullptr};
   std::vector<std::thread> threads_;
 };
@@ -97,15 +94,14 @@ struct Team {
 } team;
 
 struct Work {
-  int count;
-  void (*job)(void*, int);
+  Job job;
   void* what;
 };
 
 // One thread's part. Inside another parallel region the team may be smaller than was asked for.
 void part(void* data) {
   const Work& work = *static_cast<const Work*>(data);
-  for (int k = team.thread_num(); k < work.count; k += team.num_threads()) work.job(work.what, k);
+  work.job(work.what, team.thread_num(), team.num_threads());
 }
 
 // Never destroyed: its threads may outlive every destructor. After a fork the child has none of them, and begins anew.
@@ -119,15 +115,15 @@ void take_threads(void* parallel, void* thread_num, void* num_threads) {
   team.parallel = whole ? reinterpret_cast<Parallel>(parallel) : nullptr;
 }
 
-void in_parallel(int count, void (*job)(void*, int), void* what) {
-  if (count > 1 && team.parallel) {
-    Work work = {count, job, what};
-    return team.parallel(part, &work, static_cast<unsigned>(count), 0);
+void in_team(int most, Job job, void* what) {
+  if (most > 1 && team.parallel) {
+    Work work = {job, what};
+    return team.parallel(part, &work, static_cast<unsigned>(most), 0);
   }
 #if defined(__unix__) || defined(__APPLE__)
   static const int once = pthread_atfork(nullptr, nullptr, [] { pool.store(new Pool); });
   (void)once;
 #endif
-  if (count > 1 && pool.load()->run(count, job, what)) return;
-  for (int k = 0; k < count; k++) job(what, k);
+  if (most > 1 && pool.load()->run(most, job, what)) return;
+  job(what, 0, 1);
 }
