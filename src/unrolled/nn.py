@@ -4,10 +4,10 @@
 
 Each class is a subclass of torch's of the same name: constructor, parameters, `state_dict`, copying, pickling, moving
 between devices and types are torch's own code. Only the way of computing differs, and only where it pays (see
-`unrolled.unroll.fused` and `.native`): on a CPU, a `PackedSequence`; padded batches of a GRU or a simple network; of an
-LSTM a few rows in inference, or a single step. Everything else, among it every input that torch refuses, goes to
-torch's own `forward`, so that the errors are torch's own too. From the same seed, dropout between layers drops what
-torch's drops.
+`unrolled.unroll.fused` and `.native`): on a CPU, a `PackedSequence`; padded batches of a GRU or a simple network, of an
+LSTM where oneDNN's kernel is the slower one; single steps. Everything else, among it every input that torch refuses,
+goes to torch's own `forward`, so that the errors are torch's own too. From the same seed, dropout between layers drops
+what torch's drops.
 
 `torch.compile` leaves these modules out of its graph, as it does with torch's. Two things look for torch's exact class
 and do not know these: `torch.jit.script`, which fails, and `torch.ao.quantization.quantize_dynamic`, which passes over
@@ -32,6 +32,9 @@ __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 FEW_ROWS = 8
 """Up to so many rows of one length our LSTM is quicker than oneDNN's in inference."""
 
+SMALL_STEP = 1 << 18
+"""Multiplications of a single step below which calling our kernels costs more than they save."""
+
 
 class _Twin(torch.nn.RNNBase):
     """What the three have in common. In the method resolution order it stands before torch's class.
@@ -49,6 +52,10 @@ class _Twin(torch.nn.RNNBase):
             if pays and self._suits(input, hx, ours):
                 return self._unroll(input, hx, ours)
         elif isinstance(input, Tensor) and input.dim() in (2, 3) and input.numel():
+            if input.dim() == 3 and input.shape[self.batch_first] == 1 and not torch.is_grad_enabled():
+                # Before a single step oneDNN arranges an LSTM's weights anew.
+                work = input.shape[1 - self.batch_first] * len(self._weights()[0][1]) * 2 * self.hidden_size
+                return self._single(input, hx) if self.mode == "LSTM" or work >= SMALL_STEP else None
             ours = self._runs_fused(input.flatten(0, -2))
             if self._pays_padded(input, ours):
                 return self._padded(input, hx, ours)
@@ -74,6 +81,33 @@ class _Twin(torch.nn.RNNBase):
         if batched:
             return data.transpose(0, 1) if self.batch_first else data, hidden
         return data.squeeze(1), tuple(h.squeeze(1) for h in hidden) if isinstance(hidden, tuple) else hidden.squeeze(1)
+
+    def _single(self, input: Tensor, hx: Any) -> tuple[Any, Any] | None:
+        """One step without gradients, input (1, batch, features) or batch first, as cells on top of each other."""
+        x, is_lstm = input.squeeze(int(self.batch_first)), self.mode == "LSTM"
+        if hx is None:
+            state = tuple(x.new_zeros(shape) for shape in self._shapes(len(x)))
+        else:
+            state = tuple(hx) if is_lstm and isinstance(hx, (tuple, list)) else (hx,)
+        shapes = self._shapes(len(x))
+        if len(state) != len(shapes) or not all(isinstance(s, Tensor) for s in state):
+            return None
+        if [(s.shape, s.dtype, s.device) for s in state] != [(shape, torch.float32, x.device) for shape in shapes]:
+            return None
+        self._update_flat_weights()
+        weights, kind, directions = self._named_weights(), self._kind(), 1 + self.bidirectional
+        final = []
+        for layer in range(self.num_layers):
+            if layer and self.dropout and self.training:
+                x = torch.dropout(x, self.dropout, True)
+            for place in range(layer * directions, (layer + 1) * directions):
+                after = fused.tick(kind, weights[place], x, tuple(s[place] for s in state))
+                if after is None:
+                    return None
+                final.append(after)
+            x = torch.cat([h for h, *_ in final[-directions:]], dim=1) if directions > 1 else final[-1][0]
+        hidden = tuple(map(torch.stack, zip(*final, strict=True)))
+        return x.unsqueeze(int(self.batch_first)), hidden if is_lstm else hidden[0]
 
     def _runs_fused(self, x: Tensor) -> bool:
         """Whether our kernels run all layers, of which the first reads the elements x."""
@@ -216,13 +250,51 @@ class GRU(_Twin, torch.nn.GRU):
         return super().forward(input, hx) if ours is None else ours
 
 
-class RNNCell(torch.nn.RNNCell):
-    """The twin of `torch.nn.RNNCell`. Torch computes a single step as fast as its operations allow, so this is it."""
+class _CellTwin(torch.nn.RNNCellBase):
+    """What the three cells have in common: a step without gradients is one call of our kernels."""
+
+    def _ours(self, kind: str, input: Any, hx: Any) -> native.States | None:
+        """The state after the step, or None where torch's own forward is to be taken; it also says what is wrong."""
+        if torch.is_grad_enabled() or not isinstance(input, Tensor) or input.dim() != 2 or not len(input):
+            return None
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return None
+        if len(input) * self.weight_hh.shape[0] * (self.input_size + self.hidden_size) < SMALL_STEP:
+            return None
+        state = _whole_state(hx, 2 if kind == "lstm" else 1, input, self.hidden_size)
+        weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        return None if state is None else fused.tick(kind, weights, input, state)
 
 
-class LSTMCell(torch.nn.LSTMCell):
-    """The twin of `torch.nn.LSTMCell`. Torch computes a single step as fast as its operations allow, so this is it."""
+def _whole_state(hx: Any, count: int, input: Tensor, hidden: int) -> native.States | None:
+    """(h,) or (h, c), of the rows of the input; None where it is none of these, nor left out."""
+    shape = (len(input), hidden)
+    if hx is None:
+        return (input.new_zeros(shape),) * count
+    state = (hx,) if isinstance(hx, Tensor) else tuple(hx) if isinstance(hx, (tuple, list)) else ()
+    suits = all(isinstance(h, Tensor) and h.shape == shape and h.dtype is torch.float32 and h.is_cpu for h in state)
+    return state if suits and len(state) == count and isinstance(hx, Tensor) == (count == 1) else None
 
 
-class GRUCell(torch.nn.GRUCell):
-    """The twin of `torch.nn.GRUCell`. Torch computes a single step as fast as its operations allow, so this is it."""
+class RNNCell(_CellTwin, torch.nn.RNNCell):
+    """The twin of `torch.nn.RNNCell`: same arguments, inputs, outputs, parameters and errors."""
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        ours = self._ours(f"rnn_{self.nonlinearity}", input, hx)
+        return super().forward(input, hx) if ours is None else ours[0]
+
+
+class LSTMCell(_CellTwin, torch.nn.LSTMCell):
+    """The twin of `torch.nn.LSTMCell`: same arguments, inputs, outputs, parameters and errors."""
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        ours = self._ours("lstm", input, hx)
+        return super().forward(input, hx) if ours is None else ours
+
+
+class GRUCell(_CellTwin, torch.nn.GRUCell):
+    """The twin of `torch.nn.GRUCell`: same arguments, inputs, outputs, parameters and errors."""
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        ours = self._ours("gru", input, hx)
+        return super().forward(input, hx) if ours is None else ours[0]

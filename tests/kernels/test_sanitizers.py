@@ -26,9 +26,10 @@ def compiles(flags: list[str], folder: Path) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+# Threads that wait for each other take their time where each access is looked at.
+@pytest.mark.parametrize(("sanitizers", "cases"), [("address,undefined", 150), ("thread", 30)])
 def test_no_access_beyond_a_buffer_nothing_undefined_no_race_no_number_unwritten(
-    sanitizers: str, tmp_path: Path
+    sanitizers: str, cases: int, tmp_path: Path
 ) -> None:
     flags = [*FLAGS, f"-fsanitize={sanitizers}"]
     if not compiles(flags, tmp_path):
@@ -41,6 +42,6 @@ def test_no_access_beyond_a_buffer_nothing_undefined_no_race_no_number_unwritten
         [*command, "-std=c++17", *flags, f"-I{build.SOURCES}", str(FUZZ), str(library), "-pthread", "-o", str(program)],
         check=True,
     )
-    done = subprocess.run([str(program), "150"], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(program), str(cases)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "portable: 150 cases" in done.stdout
+    assert f"portable: {cases} cases" in done.stdout

@@ -1,6 +1,7 @@
-"""One element at a time, in constant memory: a tick of a cell without anything that could be done beforehand.
+"""One element at a time, in constant memory.
 
-All that does not change between two ticks, weights laid out, buffers, pointers, is made once; a tick is one call.
+`tick` is a single step of any rows, from the state that it is given. A `Stream` holds the state itself: all that does
+not change between two ticks, buffers, pointers, is made once, and a tick is one call.
 """
 
 from __future__ import annotations
@@ -16,6 +17,71 @@ from unrolled.kernels.recurrence import KINDS, Packed
 
 SHARED = 1 << 19
 """Multiplications of a tick above which threads share it, by units: they wait for each other twice."""
+
+
+_ALONE = torch.zeros(1, dtype=torch.int64)
+"""Where the first time step begins."""
+
+
+def tick(kind: str, packed: Packed, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """One step of a cell.
+
+    Args:
+        kind: of `recurrence.KINDS`.
+        packed: its weights, laid out.
+        x: (batch, input), float32.
+        state: (h,) or (h, c), each (batch, features), float32.
+
+    Returns:
+        The state after it, of which h is the output.
+
+    Raises:
+        ValueError: shapes, types or devices are other ones.
+    """
+    k, batch, hidden, output = KINDS[kind], len(x), packed.hidden, packed.output
+    x, h0 = checked(x, batch, packed.input), checked(state[0], batch, output)
+    c = checked(state[1], batch, hidden).clone() if k.memory else None
+    sizes, h, gates = torch.tensor([batch]), x.new_empty(batch, output), x.new_empty(batch, k.width * hidden)
+    middle = x.new_empty(batch, hidden) if k.middle else None
+    layer = _layer(kind, packed, batch, sizes, gates, middle, c)
+    layer.h0, layer.h = h0.data_ptr(), h.data_ptr()
+    library = load()
+    assert library is not None  # who has packed weights has it
+    library.unrolled_step(
+        k.code, packed.half, ctypes.addressof(layer), x.data_ptr(), _threads(_work(kind, packed, batch))
+    )
+    return (h,) if c is None else (h, c)
+
+
+def checked(x: Tensor, batch: int, features: int) -> Tensor:
+    """The tensor without gaps, if it is (batch, features) of float32 on the CPU; else a `ValueError`."""
+    if x.shape != (batch, features) or x.dtype is not torch.float32 or not x.is_cpu or batch < 1:
+        raise ValueError(f"wanted is float32 of {(batch, features)} on the CPU, 1 row or more, not {describe(x)}")
+    return x.contiguous()
+
+
+def _work(kind: str, packed: Packed, batch: int) -> int:
+    """Multiplications of a tick."""
+    return batch * KINDS[kind].blocks * packed.hidden * (packed.input + packed.output)
+
+
+def _threads(work: int) -> int:
+    return torch.get_num_threads() if work > SHARED else 1
+
+
+def _layer(
+    kind: str, packed: Packed, batch: int, sizes: Tensor, gates: Tensor, middle: Tensor | None, c: Tensor | None
+) -> Layer:
+    """A layer of one time step; h0 and h are missing."""
+    return Layer(
+        steps=1, batch=batch, hidden=packed.hidden, output=packed.output, input=packed.input, x_stride=packed.input,
+        sizes=sizes.data_ptr(), starts=_ALONE.data_ptr(), packed=packed.room.data_ptr(),
+        bias_ih=packed.room.data_ptr() if packed.bias else None,
+        vectors=None if packed.vectors is None else packed.vectors.data_ptr(),
+        gates=gates.data_ptr(), gates_stride=KINDS[kind].width * packed.hidden,
+        middle=None if middle is None else middle.data_ptr(), c=None if c is None else c.data_ptr(),
+        h_stride=packed.output,
+    )  # fmt: skip
 
 
 class Stream:
@@ -39,22 +105,11 @@ class Stream:
         self._h = (torch.zeros(batch, output), torch.zeros(batch, output))
         self._c = torch.zeros(batch, hidden) if k.memory else None
         self._gates, self._middle = torch.empty(batch, k.width * hidden), torch.empty(batch, hidden)
-        self._sizes, self._starts = torch.tensor([batch]), torch.zeros(1, dtype=torch.int64)
-        self._layer = Layer(
-            steps=1, batch=batch, hidden=hidden, output=output, input=packed.input, x_stride=packed.input,
-            sizes=self._sizes.data_ptr(), starts=self._starts.data_ptr(), packed=packed.room.data_ptr(),
-            gates=self._gates.data_ptr(), gates_stride=k.width * hidden,
-            h0=self._h[0].data_ptr(), h=self._h[1].data_ptr(), h_stride=output,
-        )  # fmt: skip
-        if packed.bias:
-            self._layer.bias_ih = packed.room.data_ptr()
-        if packed.vectors is not None:
-            self._layer.vectors = packed.vectors.data_ptr()
-        if k.middle:
-            self._layer.middle = self._middle.data_ptr()
-        if self._c is not None:
-            self._layer.c = self._c.data_ptr()
-        self._work = batch * k.blocks * hidden * (packed.input + output)
+        self._sizes = torch.tensor([batch])
+        middle = self._middle if k.middle else None
+        self._layer = _layer(kind, packed, batch, self._sizes, self._gates, middle, self._c)
+        self._layer.h0, self._layer.h = self._h[0].data_ptr(), self._h[1].data_ptr()
+        self._work = _work(kind, packed, batch)
         self._call = (k.code, packed.half, ctypes.addressof(self._layer))
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -66,8 +121,7 @@ class Stream:
             raise BadOption(
                 f"this stream reads contiguous float32 of {tuple(self._shape)} on the CPU, not {describe(x)}"
             )
-        threads = torch.get_num_threads() if self._work > SHARED else 1
-        self._library.unrolled_step(*self._call, x.data_ptr(), threads)
+        self._library.unrolled_step(*self._call, x.data_ptr(), _threads(self._work))
         self._turn ^= 1
         return self._h[self._turn]
 

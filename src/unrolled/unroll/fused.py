@@ -5,26 +5,20 @@ packed batch, in one direction or in both, without padding and without turning r
 done while the product is still in registers (`kernels/csrc`). What is saved for the gradients is the gates' values and
 the cell states; second derivatives go through the loop of `scan` or torch's kernels, whose graph torch records.
 
-In inference the weights are laid out once and kept as long as they do not change. That is seen by their version and by
-a few of their values; who writes through `.data`, past torch's own version counter, and leaves these few as they were,
-calls `forget`.
+In inference the weights are laid out once and kept as long as they do not change: `laid_out`.
 """
 
 from __future__ import annotations
 
-import ctypes
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils.weak import WeakIdKeyDictionary
 
 from unrolled.cells.base import Cell, State
 from unrolled.cells.elman import Elman
@@ -35,10 +29,13 @@ from unrolled.cells.lstm_coupled import LSTMCoupled
 from unrolled.cells.lstm_peephole import LSTMPeephole
 from unrolled.cells.lstm_projected import LSTMProjected
 from unrolled.errors import BadOption
-from unrolled.kernels import recurrence
-from unrolled.kernels.recurrence import Packed, Weights
-from unrolled.unroll import native, scan, second
+from unrolled.kernels import recurrence, streaming
+from unrolled.kernels.recurrence import Weights
+from unrolled.unroll import laid_out, native, scan, second
+from unrolled.unroll.laid_out import forget
 from unrolled.unroll.packing import eager, layout, starts
+
+__all__ = ["attempt", "forget", "is_half", "precision", "run", "runs", "supports", "tick", "unroll"]
 
 KINDS: dict[type[Cell], str] = {
     LSTM: "lstm",
@@ -91,6 +88,11 @@ def precision(name: str) -> Iterator[None]:
 def is_half() -> bool:
     """Whether products are to be of bfloat16."""
     return _half.get() or (torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16)
+
+
+def is_mixed() -> bool:
+    """Whether torch chooses types itself."""
+    return torch.is_autocast_enabled("cpu")
 
 
 def supports(cell: Cell, x: PackedSequence) -> bool:
@@ -197,9 +199,27 @@ def run(
         outputs, *flat = _Fused.apply(slow, kind, half, x.batch_sizes, begin, len(weights), x.data, *tensors)
         each = len(states[0])
         return outputs, [tuple(flat[k : k + each]) for k in range(0, len(flat), each)]
-    packed = [_packed(kind, w, half) for w in weights]
+    packed = [laid_out.packed(kind, w, half) for w in weights]
     outputs, final, _ = recurrence.forward(kind, x.data, x.batch_sizes, begin, packed, states, keep=False)
     return outputs, final
+
+
+def tick(kind: str, weights: Weights, x: Tensor, state: States) -> States | None:
+    """One step, where no gradients are wanted. x: (batch, input), state: of `batch` rows -> the state after it.
+
+    None where the kernels do not take these.
+    """
+    if not pays(x) or is_mixed():
+        return None
+    half = _half.get()
+    packed = laid_out.find(kind, weights, half)
+    if packed is None:
+        if not knows(kind, x.shape[1], weights):
+            return None
+        packed = laid_out.packed(kind, weights, half)
+    if packed.input != x.shape[1] or not all(type(s) in PLAIN for s in state):
+        return None
+    return streaming.tick(kind, packed, x, state)
 
 
 class _Fused(torch.autograd.Function):
@@ -281,39 +301,3 @@ def is_transformed() -> bool:
     """Whether torch follows more than gradients: `torch.func`, or derivatives forwards."""
     functions = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
     return functions() or torch.autograd.forward_ad._current_level >= 0
-
-
-# ------------------------------------------------------------------ weights laid out once, for inference
-
-_known: Any = WeakIdKeyDictionary()
-_lock = threading.Lock()
-
-
-def _packed(kind: str, w: Weights, half: bool) -> Packed:
-    try:
-        laid_out = (t for t in w._replace(vectors=None) if t is not None)
-        state = (kind, half, *((t.data_ptr(), t._version, *_sample(t)) for t in laid_out))
-    except RuntimeError:  # born in inference mode, a tensor has no version
-        return recurrence.pack(kind, w, half)
-    with _lock:
-        known = _known.get(w.hh)
-    if known is not None and known[0] == state:
-        return replace(known[1], vectors=w.vectors)  # these are read as they are
-    packed = recurrence.pack(kind, w, half)
-    with _lock:
-        _known[w.hh] = (state, packed)
-    return packed
-
-
-def _sample(t: Tensor) -> tuple[float, float]:
-    first = t.data_ptr()
-    last = (
-        sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True)) if not t.is_contiguous() else t.numel() - 1
-    )
-    return ctypes.c_float.from_address(first).value, ctypes.c_float.from_address(first + 4 * last).value
-
-
-def forget() -> None:
-    """Lay all weights out anew when they are next used."""
-    with _lock:
-        _known.clear()

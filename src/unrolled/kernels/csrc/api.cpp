@@ -16,7 +16,7 @@ constexpr int64_t STRIPE = 12;  // rows of a product that the parts of a team ar
 
 // Where the parts of the packed weights begin, in bytes.
 struct Places {
-  int64_t inputs[3], recurrent, second, bias, added, size = 0;
+  int64_t inputs[3] = {}, recurrent = 0, second = 0, bias = 0, added = 0, size = 0;
 
   int64_t take(int64_t bytes) {
     int64_t at = size;
