@@ -1,10 +1,11 @@
-"""How fast the recurrences run, against torch, and onnxruntime where it is installed: the whole grid in one command.
+"""How fast the recurrences run, against torch, onnxruntime and jax where they are installed: the grid in one command.
 
     python benchmarks/speed.py [--threads 1 2] [--clock cpu|wall] [--repeats 15] [--only LSTM …] >> RESULTS.md
 
-The candidates of a row take turns inside one process; a figure is the median over the turns. A ratio is the rival's
-time over ours: above 1 we are faster. `train` is one layer with all its gradients, `infer` one without. The peak is
-measured first, on registers alone; a share of it counts true elements only, no padding. `cpu` is the time of the
+The candidates of a row take turns inside one process. A turn is two runs, of which the second counts, so that each
+finds the caches as its own work leaves them, as in a training; a figure is the median over the turns. A ratio is the
+rival's time over ours: above 1 we are faster. `train` is one layer with all its gradients, `infer` one without. The
+peak is measured first, on registers alone; a share of it counts true elements only, no padding. `cpu` is the time of the
 process, to be preferred for one thread on a machine that does other work; for several threads only wall time says
 anything, and only on an idle machine.
 """
@@ -16,11 +17,13 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from rivals import jax_training, onnx_steps
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
@@ -115,6 +118,7 @@ def measure(functions: dict[str, Run], repeats: int, clock: Clock) -> dict[str, 
     times: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(repeats + 3):
         for name, function in functions.items():
+            function()
             before = clock()
             function()
             if turn >= 3:
@@ -139,6 +143,56 @@ def layers(repeats: int, clock: Clock, only: list[str], threads: int, peak: floa
         row([*what, *ms, *ratios, f"{taken['autocast'] / taken['bf16']:.2f}", f"{share:.0%}"])
 
 
+def scans(repeats: int, clock: Clock) -> None:
+    """Training an LSTM layer against jax, whose threads cannot be counted: one processor is to be given to all."""
+    table(["LSTM train", "H", "B", "jax ms", "ours ms", "ours ×"])
+    for lengths, hidden, batch in (("variable", 128, 32), ("variable", 256, 32), ("padded", 256, 32)):
+        ours, drawn = unrolled.nn.LSTM(hidden, hidden), draw(lengths, batch)
+        x = torch.randn(int(drawn[0]), batch, hidden)
+        rival = jax_training(Weights(*ours._flat_weights), x, drawn)
+        if rival is None:
+            return
+        packed = pack_padded_sequence(x, drawn)
+        functions: dict[str, Run] = {"jax": rival, "ours": partial(once, ours, packed, True)}
+        taken = measure(functions, repeats, clock)
+        shown = [f"{1e3 * taken['jax']:.2f}", f"{1e3 * taken['ours']:.2f}", f"{taken['jax'] / taken['ours']:.2f}"]
+        row([lengths, hidden, batch, *shown])
+
+
+def threads_against_one(repeats: int) -> None:
+    """One and two threads turn about, wall time."""
+    table(["train, variable lengths, two threads against one", "H", "B", "one ms", "two ms", "one / two"])
+    for kind, both in (("LSTM", False), ("LSTM", True), ("GRU", False), ("GRU", True)):
+        for hidden, batch in ((128, 8), (128, 32), (256, 8), (256, 32), (512, 8), (512, 32)):
+            run = candidates(Case(kind, "variable", hidden, batch, both))[0]["kernels"]
+
+            def with_threads(count: int, run: Run = run) -> None:
+                torch.set_num_threads(count)
+                run()
+
+            functions: dict[str, Run] = {"one": partial(with_threads, 1), "two": partial(with_threads, 2)}
+            taken = measure(functions, repeats, time.perf_counter)
+            name = f"bidirectional {kind}" if both else kind
+            shown = [f"{1e3 * taken['one']:.2f}", f"{1e3 * taken['two']:.2f}", f"{taken['one'] / taken['two']:.2f}"]
+            row([name, hidden, batch, *shown])
+    torch.set_num_threads(1)
+
+
+def without_kernels(repeats: int, clock: Clock) -> None:
+    """What remains where there is no compiler: to be run with UNROLLED_KERNELS=none."""
+    table(["train, variable lengths, no compiled kernels", "H", "B", "torch ms", "ours ms", "ours ×"])
+    for kind in ("LSTM", "GRU", "RNN"):
+        for hidden, batch in ((64, 32), (128, 8), (128, 32), (256, 8), (256, 32), (256, 64), (512, 32)):
+            functions, _ = candidates(Case(kind, "variable", hidden, batch))
+            taken = measure({name: functions[name] for name in ("torch", "twin")}, repeats, clock)
+            shown = [
+                f"{1e3 * taken['torch']:.2f}",
+                f"{1e3 * taken['twin']:.2f}",
+                f"{taken['torch'] / taken['twin']:.2f}",
+            ]
+            row([kind, hidden, batch, *shown])
+
+
 def streaming(repeats: int, clock: Clock) -> None:
     """One row, one element at a time, the state carried; microseconds an element."""
     head = ["cell", "H", "torch µs", "onnxruntime µs", "ours µs", "bf16 µs", "ours ×", "bf16 ×", "ours × onnxruntime"]
@@ -151,7 +205,7 @@ def streaming(repeats: int, clock: Clock) -> None:
             functions: dict[str, Run] = {"torch": steps(cell, x)}
             for name, half in (("ours", False), ("bf16", True)):
                 functions[name] = repeated(Stream(kind, recurrence.pack(kind, weights, half)), x)
-            if kind == "lstm" and (rival := onnx_steps(weights, x)) is not None:
+            if kind == "lstm" and (rival := onnx_steps(weights, x, STEPS)) is not None:
                 functions["onnxruntime"] = rival
             taken = {name: 1e6 * s / STEPS for name, s in measure(functions, 4 * repeats, clock).items()}
             shown = [f"{taken[n]:.1f}" if n in taken else "" for n in ("torch", "onnxruntime", "ours", "bf16")]
@@ -178,50 +232,6 @@ def repeated(stream: Stream, x: Tensor) -> Run:
     def run() -> None:
         for _ in range(STEPS):
             stream(x)
-
-    return run
-
-
-def onnx_steps(w: Weights, x: Tensor) -> Run | None:
-    """The same cell by onnxruntime, its state bound to its own outputs; None where that is not installed."""
-    try:
-        import onnx
-        import onnxruntime
-        from onnx import TensorProto, helper, numpy_helper
-    except ImportError:
-        return None
-    hidden = w.hh.shape[1]
-
-    def turned(t: Tensor) -> np.ndarray:  # torch's i f g o as ONNX's i o f g
-        i, f, g, o = t.chunk(4)
-        return torch.cat([i, o, f, g]).unsqueeze(0).numpy()
-
-    assert w.bias_ih is not None
-    assert w.bias_hh is not None
-    bias = np.concatenate([turned(w.bias_ih), turned(w.bias_hh)], axis=1)
-    constants = {"W": turned(w.ih), "R": turned(w.hh), "B": bias}
-    node = helper.make_node("LSTM", ["X", "W", "R", "B", "", "h0", "c0"], ["Y", "h", "c"], hidden_size=hidden)
-    shapes = {"X": [1, 1, x.shape[1]], "h0": [1, 1, hidden], "c0": [1, 1, hidden], "h": [1, 1, hidden]}
-    shapes["c"] = shapes["h"]
-    values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
-    graph = helper.make_graph(
-        [node],
-        "step",
-        [values[name] for name in ("X", "h0", "c0")],
-        [values[name] for name in ("h", "c")],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    element = x.unsqueeze(0).numpy()
-
-    def run() -> None:
-        h = c = np.zeros((1, 1, hidden), dtype=np.float32)
-        for _ in range(STEPS):
-            h, c = session.run(["h", "c"], {"X": element, "h0": h, "c0": c})
 
     return run
 
@@ -258,21 +268,28 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--only", nargs="+", default=[], choices=("LSTM", "GRU", "RNN", "streaming"))
+    parser.add_argument("--only", nargs="+", default=[], choices=("LSTM", "GRU", "RNN", "streaming", "threads", "jax"))
     options = parser.parse_args()
-    if library.load() is None:
-        raise SystemExit(f"there is nothing to measure: {library.why()}")
     clock = time.perf_counter if options.clock == "wall" else time.process_time
+    torch.set_num_threads(1)
+    if library.load() is None:
+        print(f"\n{machine()}; {options.clock} time, medians of {options.repeats}.")
+        without_kernels(options.repeats, clock)
+        return
     peak = peak_of(False, clock)
     print(f"\n{machine()}; {options.clock} time, medians of {options.repeats}.")
     print(f"Peak of one core: {peak / 1e9:.0f} GFLOP/s in float32, {peak_of(True, clock) / 1e9:.0f} in bfloat16.")
-    if options.only != ["streaming"]:
-        for threads in options.threads:
-            torch.set_num_threads(threads)
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        if not options.only or {"LSTM", "GRU", "RNN"} & set(options.only):
             layers(options.repeats, clock, options.only, threads, peak)
     torch.set_num_threads(1)
+    if "threads" in options.only or (not options.only and max(options.threads) > 1):
+        threads_against_one(options.repeats)
     if not options.only or "streaming" in options.only:
         streaming(options.repeats, clock)
+    if not options.only or "jax" in options.only:
+        scans(options.repeats, clock)
 
 
 if __name__ == "__main__":

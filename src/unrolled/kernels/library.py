@@ -20,12 +20,12 @@ VARIABLE = "UNROLLED_KERNELS"
 
 
 _SIZES = {
-    *("steps", "batch", "hidden", "output", "input", "reverse", "keep"),
+    *("steps", "batch", "hidden", "output", "input", "reverse", "given", "keep"),
     *("x_stride", "ih_stride", "hh_stride", "hr_stride", "gates_stride", "h_stride", "dh_stride", "dx_stride"),
 }
 _FIELDS = """
     steps batch hidden output input reverse sizes starts x x_stride ih ih_stride hh hh_stride hr hr_stride
-    bias_ih bias_hh vectors packed gates gates_stride cells middle h0 c0 h h_stride c last keep
+    bias_ih bias_hh vectors packed gates gates_stride cells middle h0 c0 h h_stride c last given keep
     dh dh_stride dgates dtotal dh_carry dc_carry dx dx_stride dih dhh dhr dbias dvectors weights second added
 """
 
@@ -41,6 +41,7 @@ _FUNCTIONS = {
     "unrolled_use": (c_int64, [c_char_p]),
     "unrolled_threads": (None, [c_void_p] * 3),
     "unrolled_spin": (c_int64, [c_int64, c_int64]),
+    "unrolled_try": (c_int64, [c_int64] * 5),
     "unrolled_adds_up": (c_int64, [c_void_p, c_void_p, c_int64, c_int64]),
     "unrolled_packed_size": (c_int64, [c_int64] * 6),
     "unrolled_pack": (None, [c_int64, c_int64, POINTER(Layer), c_int64]),

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from unrolled.kernels import products
 from unrolled.kernels.library import Layer, load
 
 SMALL = 1 << 20
@@ -27,7 +28,8 @@ class Kind(NamedTuple):
     """A cell as the kernels see it.
 
     code: its place in `csrc/kernels.h`; blocks: of the weights' rows; width: floats an element keeps, in hidden sizes;
-    memory: whether it has a cell state; middle: whether its ticks have a second product.
+    memory: whether it has a cell state; middle: whether its ticks have a second product; inputs: the products with
+    the input's weights, (first block of the weights, how many, first block of the gates).
     """
 
     code: int
@@ -35,13 +37,18 @@ class Kind(NamedTuple):
     width: int
     memory: bool
     middle: bool = False
+    apart: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def inputs(self) -> tuple[tuple[int, int, int], ...]:
+        return self.apart or ((0, self.blocks, 0),)
 
 
 KINDS = {
     "lstm": Kind(0, 4, 4, True),
     "lstm_peephole": Kind(1, 4, 4, True),
     "lstm_coupled": Kind(2, 3, 3, True),
-    "gru": Kind(3, 3, 4, False),
+    "gru": Kind(3, 3, 4, False, apart=((0, 2, 0), (2, 1, 3))),
     "rnn_tanh": Kind(4, 1, 1, False),
     "rnn_relu": Kind(5, 1, 1, False),
     "lstm_projected": Kind(6, 4, 4, True, True),
@@ -187,6 +194,9 @@ def forward(
         last = x.new_empty(batch, output)
         _where(layer, x, sizes, starts, place)
         layer.keep = keep
+        if isinstance(w, Weights) and products.are_torchs(half, len(x) * w.ih.numel()):
+            products.read(k.inputs, x, w.ih, _biases(kind, w, hidden), gates, hidden)
+            layer.given = 1
         layer.gates, layer.gates_stride, layer.cells = gates.data_ptr(), k.width * hidden, _pointer(cells)
         layer.middle, layer.h0, layer.c, layer.last = _pointer(middle), h0.data_ptr(), _pointer(c), last.data_ptr()
         layer.h, layer.h_stride = outputs.data_ptr() + 4 * place * each[0][1], outputs.shape[1]
@@ -244,10 +254,17 @@ def backward(
         layer.dc_carry, layer.dx, layer.dx_stride = _pointer(dc), _pointer(dx), x.shape[1]
         layer.dih, layer.dhh, layer.dhr = got.ih.data_ptr(), got.hh.data_ptr(), _pointer(got.hr)
         layer.dbias, layer.dvectors = sums.data_ptr(), _pointer(got.vectors)
+        if products.are_torchs(half, len(x) * w.ih.numel()):
+            layer.dx, layer.dih, layer.given = None, None, 1
         alive.append((w, room, h0, c0, dgates, dtotal))
         found.append((got, sums, hidden, dh, dc))
         work, at = work + 2 * len(x) * k.blocks * hidden * (x.shape[1] + output), at + output
     library.unrolled_backward(k.code, half, layers, len(weights), _threads(work))
+    for layer, (w, _, _, _, dgates, _), (got, _, hidden, _, _) in zip(layers, alive, found, strict=True):
+        if layer.given:
+            if dx is not None and layer.reverse == 0:
+                dx.zero_()
+            products.back(k.inputs, x, w.ih, dgates, hidden, got.ih, dx)
     return dx, [Gradients(_with_biases(kind, got, sums, hidden), dh, dc) for got, sums, hidden, dh, dc in found]
 
 
@@ -333,6 +350,15 @@ def _room(code: int, half: bool, input_size: int, hidden: int, output: int, *, b
     """Room for packed weights, in bytes."""
     size = _library().unrolled_packed_size(code, half, input_size, hidden, output, backwards)
     return torch.empty(size, dtype=torch.uint8)
+
+
+def _biases(kind: str, w: Weights, hidden: int) -> list[Tensor | None]:
+    """What is added to the input's share of the gates, for each of `Kind.inputs`."""
+    if w.bias_ih is None or w.bias_hh is None:
+        return [w.bias_ih] * len(KINDS[kind].inputs)
+    if kind == "gru":
+        return [w.bias_ih[: 2 * hidden] + w.bias_hh[: 2 * hidden], w.bias_ih[2 * hidden :]]
+    return [w.bias_ih + w.bias_hh]
 
 
 def _with_biases(kind: str, got: Weights, sums: Tensor, hidden: int) -> Weights:

@@ -86,7 +86,7 @@ void add_biases(const Call& call, const Layer& l, float* bias, float* added) {
 void pack_forward(const Call& call, const Member& me, const Layer& l) {
   Places at = call.places(l, false);
   char* packed = static_cast<char*>(l.packed);
-  for (int64_t k = 0; k < call.cell.share_count; k++) {
+  for (int64_t k = 0; !l.given && k < call.cell.share_count; k++) {
     const Share& s = call.cell.shares[k];
     if (s.ih < 0) continue;
     const float* weights = l.ih + s.ih * l.hidden * l.ih_stride;
@@ -145,7 +145,7 @@ void read_input(const Call& call, const Member& me, const Layer& l, int64_t rows
   Places at = call.places(l, false);
   const char* packed = static_cast<const char*>(l.packed);
   const float* bias = l.bias_ih || l.bias_hh ? reinterpret_cast<const float*>(packed + at.bias) : nullptr;
-  for (int64_t k = 0; k < call.cell.share_count; k++) {
+  for (int64_t k = 0; !l.given && k < call.cell.share_count; k++) {
     const Share& s = call.cell.shares[k];
     if (s.ih < 0) continue;
     multiply(call, me, {l.x, l.x_stride, rows, l.input, s.count * l.hidden, packed + at.inputs[k],
@@ -230,7 +230,7 @@ void weights_back(const Call& call, const Member& me, const Layer& l, const Poin
     if (mine.to <= mine.from) continue;
     Outer p = {l.dgates + first, l.gates_stride, rows, elements, 0, nullptr, nullptr, 0, 0, 0, nullptr, nullptr, 0,
                l.dbias + first};
-    if (s->ih >= 0) p.columns = l.input, p.b = of.x.data(), p.c = l.dih + s->ih * l.hidden * l.input, p.c_stride = l.input;
+    if (s->ih >= 0 && l.dih) p.columns = l.input, p.b = of.x.data(), p.c = l.dih + s->ih * l.hidden * l.input, p.c_stride = l.input;
     if (s->hh >= 0) {
       p.more_columns = l.output, p.more_b = s->middle ? of.middle.data() : of.before.data();
       p.more_c = l.dhh + s->hh * l.hidden * l.output, p.more_stride = l.output;
@@ -292,6 +292,18 @@ EXPORT int64_t unrolled_adds_up(const int64_t* sizes, const int64_t* starts, int
   return steps > 0 && all == elements;
 }
 
+// Multiply matrices of these sizes for some rounds; returns the operations done, for measuring.
+EXPORT int64_t unrolled_try(int64_t half, int64_t rows, int64_t depth, int64_t columns, int64_t rounds) {
+  Call call(LSTM, half);
+  thread_local std::vector<float> a, c;
+  thread_local std::vector<char> b;
+  a.resize(rows * depth), c.resize(rows * columns), b.resize(call.type.packed_size(depth, columns) * call.bytes);
+  for (int64_t round = 0; round < rounds; round++) {
+    multiply(call, {0, 1}, {a.data(), depth, rows, depth, columns, b.data(), nullptr, c.data(), columns, 0});
+  }
+  return 2 * rows * depth * columns * rounds;
+}
+
 // Bytes of `Layer::packed`.
 EXPORT int64_t unrolled_packed_size(int64_t cell, int64_t half, int64_t input, int64_t hidden, int64_t output,
                                     int64_t backwards) {
@@ -347,7 +359,7 @@ EXPORT void unrolled_backward(int64_t cell, int64_t half, Layer* layers, int64_t
 EXPORT void unrolled_step(int64_t cell, int64_t half, Layer* layer, const float* x, int64_t threads) {
   Call call(cell, half);
   layer->x = x;
-  place(call, *layer, false);
+  if (!layer->weights) place(call, *layer, false);
   uint16_t* halves = room_for(call, layer, 1, false);
   Barrier all, each[1];
   in_team(static_cast<int>(threads), [&](int k, int members) {

@@ -12,6 +12,7 @@ EXPORT const char* unrolled_isa();
 EXPORT int64_t unrolled_use(const char* name);
 EXPORT void unrolled_threads(void* parallel, void* thread_num, void* num_threads);
 EXPORT int64_t unrolled_spin(int64_t half, int64_t rounds);
+EXPORT int64_t unrolled_try(int64_t half, int64_t rows, int64_t depth, int64_t columns, int64_t rounds);
 EXPORT int64_t unrolled_adds_up(const int64_t* sizes, const int64_t* starts, int64_t steps, int64_t elements);
 EXPORT int64_t unrolled_packed_size(int64_t cell, int64_t half, int64_t input, int64_t hidden, int64_t output,
                                     int64_t backwards);

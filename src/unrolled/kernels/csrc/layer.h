@@ -37,6 +37,7 @@ extern "C" struct Layer {
   int64_t h_stride;
   float* c;                // (batch, hidden) in: c0; out: the last cell state of each row
   float* last;             // (batch, output) out: the last hidden state of each row
+  int64_t given;           // 1: the input's share of the gates is there already
   int64_t keep;            // 1: keep what the gradients need
   const float* dh;         // (elements, dh_stride) gradient of the hidden states
   int64_t dh_stride;
@@ -46,7 +47,7 @@ extern "C" struct Layer {
   float* dc_carry;         // (batch, hidden) the same of the cell states
   float* dx;               // (elements, dx_stride) gradient of x, or none
   int64_t dx_stride;
-  float* dih;              // (blocks * hidden, input)
+  float* dih;              // (blocks * hidden, input), or none
   float* dhh;              // (blocks * hidden, output)
   float* dhr;              // (output, hidden)
   float* dbias;            // (width * hidden,) sums of dgates
