@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unrolled import api, console
+from unrolled import Classifier, api, console
 from unrolled.errors import BadOption, NotFinite, UnknownName
 from unrolled.kernels import library
 from unrolled.recipe import build, from_toml
@@ -210,6 +210,13 @@ def test_a_recipe_says_it_and_the_model_what_ran(tmp_path: Path, capsys: pytest.
     assert json.loads((tmp_path / "m" / "metrics.json").read_text())["steps_in"] == "bfloat16"
     console.print_info(api.info(tmp_path / "m"), as_json=False)
     assert "trained         to the end, in bfloat16\n" in capsys.readouterr().out
+
+
+@needs_kernels
+def test_a_model_fitted_on_examples_at_hand_says_it_too(texts: Made, tmp_path: Path) -> None:
+    model = Classifier(hidden_size=4, word_size=4, characters="none", precision="bfloat16")
+    model.fit(texts(16), texts(8), epochs=1, checks=1).save_pretrained(tmp_path / "m")
+    assert api.info(tmp_path / "m")["metrics"]["steps_in"] == "bfloat16"
 
 
 def test_a_precision_that_does_not_exist_is_refused_with_the_nearest() -> None:
