@@ -43,7 +43,7 @@ class Usage(NamedTuple):
 
 
 PAGE = 4096
-PER_CALL, SLACK = Usage(32, 8, 0.25), Usage(2**20, 2**16, 500)
+PER_CALL, SLACK = Usage(32, 8, 0.25), Usage(2**22, 2**16, 500)
 """What is taken for noise: so much a call, and so much in all. Resident memory also breaks into pieces."""
 LENGTHS = ([9, 4, 4, 2, 1], [5, 5, 5, 5], [8, 8, 1], [17], [2] * 9, [6, 5, 4, 3, 2, 1])
 
