@@ -16,8 +16,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 CHUNKING = ("features=pos:2", "hidden_size=200", "characters=cnn", "embedding_dropout=0.5")
 TREC = ("characters=lstm", "dropout=0.5", "embedding_dropout=0.5", "label_smoothing=0.1", "batch_rows=16", "epochs=20")
@@ -47,32 +48,50 @@ def main() -> None:
             print(_row(name, given, (given.keep or Path(scratch)) / name), flush=True)
 
 
-def _row(name: str, given: argparse.Namespace, output: Path) -> str:
-    task, figure, options = RUNS[name]
-    data = str(given.data / name)
-    sets = [part for option in options for part in ("--set", option)]
-    budget = ["--minutes", str(given.minutes), "--seed", str(given.seed)]
-    trained = _unrolled(given, "train", task, "--data", data, "--output", str(output), *budget, *sets)
-    tested = _unrolled(given, "evaluate", str(output), "--data", data, "--unseen", "count")
+class Measured(NamedTuple):
+    """A training's figure on its two splits, and what it took; speed: sentences a second, its checks included."""
+
+    validation: float
+    test: float
+    epochs: float
+    seconds: float
+    speed: float
+
+
+def measured(
+    name: str, data: Path, output: Path, options: Sequence[str], words: Sequence[str], threads: int
+) -> Measured:
+    """Train with these options and further words of the command line, then evaluate on the test split."""
+    task, figure, _ = RUNS[name]
+    place, sets = ["--data", str(data / name)], [part for option in options for part in ("--set", option)]
+    trained = _unrolled(threads, "train", task, *place, "--output", str(output), *words, *sets)
+    tested = _unrolled(threads, "evaluate", str(output), *place, "--unseen", "count")
     with open(output / "history.csv", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     seconds, epochs = float(last["seconds"]), float(last["epoch"])
     speed = epochs * trained["examples"] / seconds
+    return Measured(trained["validation"][figure], tested["metrics"][figure], epochs, seconds, speed)
+
+
+def _row(name: str, given: argparse.Namespace, output: Path) -> str:
+    _, figure, options = RUNS[name]
+    budget = ["--minutes", str(given.minutes), "--seed", str(given.seed)]
+    found = measured(name, given.data, output, options, budget, given.threads)
     cells = [
         name,
         figure,
-        f"{trained['validation'][figure]:.4f}",
-        f"{tested['metrics'][figure]:.4f}",
-        f"{epochs:.1f}",
-        f"{seconds / 60:.1f}",
-        f"{speed:,.0f}",
+        f"{found.validation:.4f}",
+        f"{found.test:.4f}",
+        f"{found.epochs:.1f}",
+        f"{found.seconds / 60:.1f}",
+        f"{found.speed:,.0f}",
         f"`{' '.join(options)}`" if options else "–",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _unrolled(given: argparse.Namespace, *words: str) -> dict[str, Any]:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads)}
+def _unrolled(threads: int, *words: str) -> dict[str, Any]:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "unrolled.cli", *words, "--json"]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     found: dict[str, Any] = json.loads(done.stdout)

@@ -5,9 +5,9 @@
 The candidates of a row take turns inside one process. A turn is two runs, of which the second counts, so that each
 finds the caches as its own work leaves them, as in a training; a figure is the median over the turns. A ratio is the
 rival's time over ours: above 1 we are faster. `train` is one layer with all its gradients, `infer` one without. The
-peak is measured first, on registers alone; a share of it counts true elements only, no padding. `cpu` is the time of the
-process, to be preferred for one thread on a machine that does other work; for several threads only wall time says
-anything, and only on an idle machine.
+peak is measured first, on registers alone; a share of it counts true elements only, no padding. `cpu` is the time of
+the process, to be preferred for one thread on a machine that does other work; for several threads only wall time says
+anything, and only on an idle machine. UNROLLED_KERNELS=none measures what remains without a compiler.
 """
 
 from __future__ import annotations

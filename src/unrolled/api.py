@@ -120,22 +120,24 @@ def _train(
         checkpoints=None if folder is None else folder / CHECKPOINTS,
         resumed=resumed,
     )
+    precision = "float32"
     for event in events:
         if isinstance(event, Planned):
+            precision = event.precision
             recipe = replace(recipe, training=replace(recipe.training, epochs=event.epochs))
             history.forget_after(event.done)
         if isinstance(event, Check):
             history.add(event)
             if folder is not None:
                 if event.best:
-                    bundle.save(task, folder, beside=card.beside(task, recipe, history))
+                    bundle.save(task, folder, beside=card.beside(task, recipe, history, precision=precision))
                 write_whole(folder / FILE, history.to_csv())
         yield event
     model = model_class(recipe.task)(task, reading=recipe.reading)
     test = None
     if loaded.test:
         test = model.evaluate(loaded.test, unseen="count")["metrics"]
-    model._beside = card.beside(task, recipe, history, finished=True, test=test)
+    model._beside = card.beside(task, recipe, history, finished=True, test=test, precision=precision)
     if folder is not None:
         model.save_pretrained(folder)
         resume.remove(folder / CHECKPOINTS)

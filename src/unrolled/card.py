@@ -23,7 +23,13 @@ METRICS, TRAINING, PICTURE, README, READING = (
 
 
 def beside(
-    task: Task, recipe: Recipe, history: History, *, finished: bool = False, test: Mapping[str, float] | None = None
+    task: Task,
+    recipe: Recipe,
+    history: History,
+    *,
+    finished: bool = False,
+    test: Mapping[str, float] | None = None,
+    precision: str = "float32",
 ) -> dict[str, bytes]:
     """The files that go with a model, name -> content.
 
@@ -33,8 +39,9 @@ def beside(
         history: its checks; the picture and the recipe in TOML are of a training that had some.
         finished: whether the training is over; the picture is drawn then, once.
         test: figures on a part of the data that was held out, where there is one.
+        precision: what its steps multiplied, which the recipe only wishes.
     """
-    figures = {"validation": history.best, "finished": finished}
+    figures = {"validation": history.best, "finished": finished, "steps_in": precision}
     files = {
         METRICS: _json(figures if test is None else {**figures, "test": dict(test)}),
         READING: _json(dict(recipe.reading)),

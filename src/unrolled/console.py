@@ -19,6 +19,7 @@ from unrolled.data import reading
 from unrolled.demos import Shown
 from unrolled.errors import BadOption, CannotWrite
 from unrolled.inspection.laws import Verdict
+from unrolled.kernels import library
 from unrolled.recipe import Recipe
 from unrolled.training.events import Check, Event, Planned, Step
 
@@ -100,8 +101,15 @@ def _planned(plan: Planned, recipe: Recipe) -> str:
     again = f"; {plan.done:,} steps are done already" if plan.done else ""
     return (
         f"training a {recipe.task} on {count(plan.examples, 'example')} of {count(plan.elements, 'element')}: "
-        f"{plan.epochs:.1f} epochs, {count(plan.steps, 'step')}{time}{again}"
+        f"{plan.epochs:.1f} epochs, {count(plan.steps, 'step')}{time}{again}{_precision(plan, recipe)}"
     )
+
+
+def _precision(plan: Planned, recipe: Recipe) -> str:
+    wanted = recipe.training.precision
+    if plan.precision != wanted:
+        return f"; in {plan.precision}: precision={wanted} is for compiled kernels; here: {library.why()}"
+    return "" if wanted == "float32" else f"; in {wanted}"
 
 
 def _check(check: Check) -> str:
@@ -199,6 +207,8 @@ def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:
     metrics = found["metrics"]
     head = {"folder": found["folder"], "task": found["task"], "format version": found["format"]}
     head |= {"weights": f"{found['parameters']:,}", "trained": "to the end" if metrics.get("finished") else "–"}
+    if metrics.get("steps_in", "float32") != "float32":
+        head["trained"] += f", in {metrics['steps_in']}"
     head["kernels"] = found["kernels"]
     print(_columns(head, ""))
     sections = {

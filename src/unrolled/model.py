@@ -103,14 +103,15 @@ class Model:
             raise BadData("there are no training examples")
         torch.manual_seed(seed)
         task = recipe.task_class.prepare(examples, **recipe.model)
-        history = History()
+        history, precision = History(), "float32"
         for event in fit(task, examples, valid, settings=recipe.training, seed=seed, minutes=minutes):
             if isinstance(event, Planned):
+                precision = event.precision
                 recipe = replace(recipe, training=replace(recipe.training, epochs=event.epochs))
             if isinstance(event, Check):
                 history.add(event)
         self._task, self.reading = task, dict(recipe.reading)
-        self._beside = card.beside(task, recipe, history, finished=True)
+        self._beside = card.beside(task, recipe, history, finished=True, precision=precision)
         return self
 
     def predict(self, inputs: Any, **batching: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,11 @@ def test_a_build_that_fails_leaves_the_library_that_was_there(tmp_path: Path) ->
         build.build(target, flags=["--no-such-flag"])
     assert target.read_bytes() == b"as it was"
     assert [path.name for path in tmp_path.iterdir()] == ["kernels.so"]
+
+
+def test_the_compiler_says_what_it_compiles_for_and_where_it_does_not_it_is_this_machine() -> None:
+    # `-dumpmachine` comes to these shells as the name of their script.
+    assert build.architecture(["sh", "-c", "echo aarch64-linux-gnu"]) == "aarch64"
+    assert build.architecture(["sh", "-c", "echo AMD64-w64-mingw32"]) == "x86_64"
+    here = platform.machine().lower()
+    assert build.architecture(["sh", "-c", "exit 1"]) == ("x86_64" if here == "amd64" else here)

@@ -53,7 +53,7 @@ def build(target: Path = LIBRARY, *, flags: Sequence[str] = (), command: Sequenc
     Args:
         target: the file to write.
         flags: further flags, such as `-fsanitize=address`.
-        command: the compiler, with its own arguments; None: `compiler()`.
+        command: the compiler, with its own arguments; None: `compiler()`. One for another machine compiles for that.
 
     Raises:
         FileNotFoundError: there is no compiler.
@@ -62,7 +62,7 @@ def build(target: Path = LIBRARY, *, flags: Sequence[str] = (), command: Sequenc
     command = list(command or compiler() or ())
     if not command:
         raise FileNotFoundError("there is no C++ compiler (looked for $CXX, c++, g++, clang++)")
-    sets = INSTRUCTION_SETS.get(_architecture(), {"portable": ()})
+    sets = INSTRUCTION_SETS.get(architecture(command), {"portable": ()})
     with tempfile.TemporaryDirectory() as scratch:
         jobs = [("isa.cpp", name, (f"-DISA={name}", *more)) for name, more in sets.items()]
         jobs += [(path.name, path.stem, ()) for path in sorted(SOURCES.glob("*.cpp")) if path.name != "isa.cpp"]
@@ -85,8 +85,10 @@ def build(target: Path = LIBRARY, *, flags: Sequence[str] = (), command: Sequenc
     return target
 
 
-def _architecture() -> str:
-    machine = platform.machine().lower()
+def architecture(command: Sequence[str]) -> str:
+    """What a compiler compiles for, such as `x86_64` or `aarch64`: its own word: it may be for another machine."""
+    done = subprocess.run([*command, "-dumpmachine"], capture_output=True, text=True, check=False)
+    machine = (done.stdout.partition("-")[0].strip() or platform.machine()).lower()
     return "x86_64" if machine == "amd64" else machine
 
 

@@ -180,8 +180,7 @@ def forward(
         if isinstance(w, Packed):
             _must_read(w.input, x)
             half, room = w.half, w.room
-            layer.packed, layer.vectors, layer.input = room.data_ptr(), _pointer(w.vectors), w.input
-            layer.hidden, layer.output, layer.bias_ih = hidden, output, room.data_ptr() if w.bias else None
+            _fill_packed(layer, w)
         else:
             _must_read(w.ih.shape[1], x)
             room = _room(k.code, half, x.shape[1], hidden, output, backwards=False)
@@ -344,6 +343,12 @@ def _fill(layer: Layer, w: Weights, room: Tensor, hidden: int) -> None:
     layer.hidden, layer.output = hidden, w.hh.shape[1]
     if w.hr is not None:
         layer.hr, layer.hr_stride = w.hr.data_ptr(), w.hr.stride(0)
+
+
+def _fill_packed(layer: Layer, w: Packed) -> None:
+    """Weights that are laid out. That there is a bias is all that is asked of it then."""
+    layer.packed, layer.vectors, layer.input = w.room.data_ptr(), _pointer(w.vectors), w.input
+    layer.hidden, layer.output, layer.bias_ih = w.hidden, w.output, w.room.data_ptr() if w.bias else None
 
 
 def _room(code: int, half: bool, input_size: int, hidden: int, output: int, *, backwards: bool) -> Tensor:

@@ -1,7 +1,7 @@
 """The vectors of spellings met before: they depend on a word's letters alone, and need not be worked out twice.
 
-Only for prediction. The store empties itself when the weights change, holds a bounded number of words, and may be
-shared by threads.
+Only for prediction. The store empties itself when the weights or the precision change, holds a bounded number of words,
+and may be shared by threads.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from unrolled.unroll import fused
 
 MOST = 50_000
 """Words kept: 20 MB at 100 features. Then it starts anew, so that a server's memory does not grow for ever."""
@@ -43,9 +45,8 @@ class SpellingStore:
             compute: gives the vectors of the words at some places of `forms`; asked for those not stored.
         """
         with self._lock:
-            version = tuple(
-                (p.data_ptr(), p._version) for part in self._parts for p in part._parameters.values() if p is not None
-            )
+            parameters = (p for part in self._parts for p in part._parameters.values() if p is not None)
+            version = (fused.is_half(), *((p.data_ptr(), p._version) for p in parameters))
             if version != self._version or len(self._rows) + len(forms) > MOST:
                 self._clear()
                 self._version = version

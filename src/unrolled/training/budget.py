@@ -17,6 +17,7 @@ import torch
 from unrolled.tasks.base import Task
 from unrolled.training import averaging, clip, optimizer
 from unrolled.training.settings import Settings
+from unrolled.unroll import fused
 
 SAMPLED = 12
 """Batches that are timed, spread evenly from the shortest to the longest."""
@@ -39,8 +40,10 @@ def epochs_for(
     began = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(task)
-        per_epoch = _seconds_an_epoch(trial, encoded, batches, settings)
-        per_check = _seconds_a_check(trial, valid)
+        with fused.precision(settings.precision):
+            per_epoch = _seconds_an_epoch(trial, encoded, batches, settings)
+        with fused.precision("float32"):
+            per_check = _seconds_a_check(trial, valid)
     left = seconds * (1 - KEPT_BACK) - (time.perf_counter() - began)
     few = max(left - settings.checks * per_check, seconds * 0.1) / per_epoch
     many = left / (per_epoch + per_check)

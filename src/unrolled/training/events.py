@@ -16,6 +16,7 @@ class Planned:
         examples, elements: of the training split.
         seconds: what it is expected to take, where it was measured for a time budget; else None.
         done: steps that were done before, where the training is resumed.
+        precision: what the kernels of this machine multiply in the steps, `float32` or `bfloat16`.
     """
 
     epochs: float
@@ -24,6 +25,7 @@ class Planned:
     elements: int
     seconds: float | None
     done: int = 0
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
         match event: Planned | Step | Check | Saved
 
 Every random choice flows from `seed`: the order of the batches from (seed, epoch), dropout from a random stream of the
-training's own. Torch's stream is left where it was, and what is drawn from it between two events changes nothing.
+training's own. Torch's stream is left where it was, and what is drawn from it between two events changes nothing. Nor
+does a `fused.precision` around it: steps have the settings', checks float32, and neither holds between two events.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from unrolled.errors import BadData
 from unrolled.tasks.base import Loss, Task
 from unrolled.training import averaging, budget, clip, optimizer, resume
 from unrolled.training.events import Check, Event, Planned, Saved, Step
+from unrolled.training.precision import in_effect
 from unrolled.training.schedule import Schedule
 from unrolled.training.settings import Settings
+from unrolled.unroll import fused
 
 
 def fit(
@@ -132,7 +135,10 @@ class _Run:
     def planned(self) -> Planned:
         c = self.counters
         steps = math.ceil(c["epochs"] * len(self.batches))
-        return Planned(c["epochs"], steps, len(self.train), int(self.lengths.sum()), c["expected"], c["step"])
+        precision = in_effect(self.task, self.settings)
+        return Planned(
+            c["epochs"], steps, len(self.train), int(self.lengths.sum()), c["expected"], c["step"], precision
+        )
 
     def _batches_of(self, epoch: int) -> list[np.ndarray]:
         s = self.settings
@@ -203,7 +209,7 @@ class _Run:
         encoded = [self.encoded[row] for row in rows]
         self.task.train()
         self.engine.zero_grad()
-        with torch.random.fork_rng(devices=[]):
+        with fused.precision(self.settings.precision), torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.random)
             loss = self.task.loss(self.task.collate(encoded))
             mean = loss.total / loss.count
@@ -219,7 +225,8 @@ class _Run:
     def _check(self) -> Iterator[Event]:
         c = self.counters
         with self.average.swapped():
-            scores = self.task.score(self.task.predict(self.valid), self.valid)
+            with fused.precision("float32"):  # as it will predict; over before the event is out
+                scores = self.task.score(self.task.predict(self.valid), self.valid)
             figure = scores[self.task.metric]
             # The first weights are the best so far even where their figure is not a number.
             better = figure > c["best_figure"] or not self.best

@@ -31,6 +31,9 @@ class Settings:
             average (Polyak & Juditsky 1992, with decay); or their mean since the figure stopped rising, `triggered`
             (NT-ASGD, Merity, Keskar & Socher 2018, arXiv:1708.02182).
         average_decay: of `exponential`, per step.
+        precision: what the compiled kernels multiply in the steps: `float32`, or numbers rounded to `bfloat16`, which
+            is quicker. Without the kernels it changes nothing (`training.precision`). Weights, sums and states are
+            float32 in either case, and so is all that is computed with the model afterwards, the checks included.
         checks: looks at the validation split, at least, over the whole training (one an epoch where that is more).
         checkpoint_seconds: a checkpoint is written after every check, and when this long has passed since the last one.
     """
@@ -49,6 +52,7 @@ class Settings:
     patience: int = 0
     averaging: Literal["none", "exponential", "triggered"] = "none"
     average_decay: float = 0.999
+    precision: Literal["float32", "bfloat16"] = "float32"
     checks: int = 10
     checkpoint_seconds: float = 30.0
 
