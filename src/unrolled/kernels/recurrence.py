@@ -160,31 +160,28 @@ def forward(
         sizes, starts: (time,) rows alive at each time, and the first element of each.
         weights: of one direction, or of both, of which the second reads backwards: laid out, or as they are.
         states: of each direction (h0,) or (h0, c0), each (batch, features), in packed order.
-        keep: whether what `backward` needs is kept; else the last result is of no use.
+        keep: whether what `backward` needs is kept.
         half: whether weights that are not laid out are rounded to bfloat16.
 
     Returns:
         Outputs (elements, directions * output), the state after each row's last element, what was kept.
     """
-    library, k = _library(), KINDS[kind]
     _look_at(x, sizes, starts)
-    x, batch = _rows(x), int(sizes[0])
+    library, k, x, batch = _library(), KINDS[kind], _rows(x), int(sizes[0])
     given = [w if isinstance(w, Packed) else _given(kind, w) for w in weights]
-    each = [(w.hidden, w.output) if isinstance(w, Packed) else _sizes(kind, w) for w in given]
+    each = [_sizes(kind, w) for w in given]
     outputs = x.new_empty(len(x), sum(output for _, output in each))
-    threads = _threads(len(x) * sum(k.blocks * h * (x.shape[1] + o) for h, o in each))
-    layers, alive = (Layer * len(given))(), []
+    layers, alive, kept = (Layer * len(given))(), [], []
     final: list[tuple[Tensor, ...]] = []
-    kept: list[Kept] = []
     for place, (layer, w, (hidden, output), state) in enumerate(zip(layers, given, each, states, strict=True)):
         if isinstance(w, Packed):
-            _must_read(w.input, x)
             half, room = w.half, w.room
             _fill_packed(layer, w)
         else:
-            _must_read(w.ih.shape[1], x)
             room = _room(k.code, half, x.shape[1], hidden, output, backwards=False)
             _fill(layer, w, room, hidden)
+        if layer.input != x.shape[1]:
+            raise ValueError(f"the weights are for {layer.input} features, x has {x.shape[1]}")
         h0 = _state(state[0], batch, output)
         c = _state(state[1], batch, hidden).clone() if k.memory else None
         gates = x.new_empty(len(x), k.width * hidden)
@@ -192,17 +189,18 @@ def forward(
         middle = x.new_empty(len(x), hidden) if k.middle else None
         last = x.new_empty(batch, output)
         _where(layer, x, sizes, starts, place)
-        layer.keep = keep
         if isinstance(w, Weights) and products.are_torchs(half, len(x) * w.ih.numel()):
             products.read(k.inputs, x, w.ih, _biases(kind, w, hidden), gates, hidden)
             layer.given = 1
-        layer.gates, layer.gates_stride, layer.cells = gates.data_ptr(), k.width * hidden, _pointer(cells)
-        layer.middle, layer.h0, layer.c, layer.last = _pointer(middle), h0.data_ptr(), _pointer(c), last.data_ptr()
+        layer.gates, layer.gates_stride, layer.keep = gates.data_ptr(), k.width * hidden, keep
+        layer.cells, layer.middle, layer.c = _pointer(cells), _pointer(middle), _pointer(c)
+        layer.h0, layer.last = h0.data_ptr(), last.data_ptr()
         layer.h, layer.h_stride = outputs.data_ptr() + 4 * place * each[0][1], outputs.shape[1]
         final.append((last,) if c is None else (last, c))
         kept.append(Kept(gates, cells, middle))
         alive.append((w, room, h0))
-    library.unrolled_forward(k.code, half, layers, len(given), threads)
+    work = len(x) * sum(k.blocks * hidden * (x.shape[1] + output) for hidden, output in each)
+    library.unrolled_forward(k.code, half, layers, len(given), _threads(work))
     return outputs, final, kept
 
 
@@ -253,6 +251,7 @@ def backward(
         layer.dc_carry, layer.dx, layer.dx_stride = _pointer(dc), _pointer(dx), x.shape[1]
         layer.dih, layer.dhh, layer.dhr = got.ih.data_ptr(), got.hh.data_ptr(), _pointer(got.hr)
         layer.dbias, layer.dvectors = sums.data_ptr(), _pointer(got.vectors)
+        # Nothing asks for what torch's products are to give.
         if products.are_torchs(half, len(x) * w.ih.numel()):
             layer.dx, layer.dih, layer.given = None, None, 1
         alive.append((w, room, h0, c0, dgates, dtotal))
@@ -293,11 +292,6 @@ def _look_at(x: Tensor, sizes: Tensor, starts: Tensor) -> None:
         )
 
 
-def _must_read(features: int, x: Tensor) -> None:
-    if x.shape[1] != features:
-        raise ValueError(f"the weights are for {features} features, x has {x.shape[1]}")
-
-
 def _state(state: Tensor, batch: int, features: int) -> Tensor:
     if state.shape != (batch, features) or state.dtype is not torch.float32 or not state.is_cpu:
         found = f"{tuple(state.shape)} in {state.dtype} on {state.device}"
@@ -318,8 +312,10 @@ def _given(kind: str, w: Weights) -> Weights:
     return Weights(_rows(w.ih), _rows(w.hh), bias_ih, bias_hh, vectors, None if w.hr is None else _rows(w.hr))
 
 
-def _sizes(kind: str, w: Weights) -> tuple[int, int]:
+def _sizes(kind: str, w: Weights | Packed) -> tuple[int, int]:
     """Hidden size and output size."""
+    if isinstance(w, Packed):
+        return w.hidden, w.output
     return w.hh.shape[0] // KINDS[kind].blocks, w.hh.shape[1]
 
 
