@@ -65,6 +65,33 @@ class Product(Structure):
     ]
 
 
+class Linear(Structure):
+    """`csrc/linear_types.h`: one direction of an element-wise linear recurrence."""
+
+    _fields_ = [
+        ("steps", c_int64),
+        ("batch", c_int64),
+        ("hidden", c_int64),
+        ("reverse", c_int64),
+        ("sizes", c_void_p),
+        ("starts", c_void_p),
+        ("a", c_void_p),
+        ("a_stride", c_int64),
+        ("b", c_void_p),
+        ("b_stride", c_int64),
+        ("h0", c_void_p),
+        ("h", c_void_p),
+        ("h_stride", c_int64),
+        ("last", c_void_p),
+        ("dh", c_void_p),
+        ("dh_stride", c_int64),
+        ("dlast", c_void_p),
+        ("da", c_void_p),
+        ("db", c_void_p),
+        ("dh0", c_void_p),
+    ]
+
+
 _FUNCTIONS = {
     "unrolled_isa": (c_char_p, []),
     "unrolled_use": (c_int64, [c_char_p]),
@@ -85,6 +112,8 @@ _FUNCTIONS = {
     "unrolled_sums": (None, [c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64]),
     "unrolled_spin": (c_int64, [c_int64, c_int64]),
     "unrolled_last": (None, [POINTER(Layer), c_void_p]),
+    "unrolled_linear_forward": (None, [POINTER(Linear), c_int64, c_int64]),
+    "unrolled_linear_backward": (None, [POINTER(Linear), c_int64, c_int64]),
 }
 
 

@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "gemm.h"
+#include "linear.h"
 #include "recurrence.h"
 
 namespace ISA {
@@ -30,6 +31,8 @@ constexpr TypeKernels type = {
     packed_size<W>, pack<W>, multiply_scratch<W>, product_of<W>, outer_scratch<W>, outer<W>,
 };
 
+constexpr LinearKernels linear = {linear_forward, linear_backward};
+
 // As many multiplications and additions as the processor can do, in registers alone; returns their number.
 static Index spin(Index half, Index rounds) {
   constexpr int count = ROWS * MOST;
@@ -57,4 +60,6 @@ static Index spin(Index half, Index rounds) {
 #define TABLE_(x) unrolled_kernels_##x
 
 extern const Kernels TABLE(ISA);
-const Kernels TABLE(ISA) = {NAME(ISA), {ISA::type<float>, ISA::type<ISA::Half>}, ISA::sums, ISA::spin};
+const Kernels TABLE(ISA) = {
+    NAME(ISA), {ISA::type<float>, ISA::type<ISA::Half>}, ISA::sums, ISA::spin, ISA::linear,
+};

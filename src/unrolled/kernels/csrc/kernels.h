@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "layer.h"
+#include "linear_types.h"
 
 enum CellKind { LSTM, LSTM_PEEPHOLE, LSTM_COUPLED, GRU, ELMAN_TANH, ELMAN_RELU, CELL_KINDS };
 
@@ -28,9 +29,15 @@ struct TypeKernels {
   void (*outer)(const Outer&, int64_t from, int64_t to, void* scratch);
 };
 
+// Element-wise linear recurrences.
+struct LinearKernels {
+  void (*forward)(const LinearSlice&), (*backward)(const LinearSlice&);
+};
+
 struct Kernels {
   const char* name;
   TypeKernels of[2];  // float, bfloat16
   void (*sums)(const float* a, int64_t stride, int64_t rows, int64_t from, int64_t to, float* total);
   int64_t (*spin)(int64_t half, int64_t rounds);
+  LinearKernels linear;
 };
