@@ -62,8 +62,9 @@ def _unroll(
 def _coefficients(cell: ElementwiseLinear, data: Tensor) -> tuple[Tensor, Tensor]:
     if not (data.dtype is torch.float32 and data.is_cpu and fused.is_half()):
         return cell.coefficients(cell.project(data))
-    # What is multiplied is bfloat16; gates and states are not.
-    with torch.autocast("cpu", torch.bfloat16):
+    # What is multiplied is bfloat16; gates and states are not. Without torch's store of what it has rounded, since the
+    # gradients of all that reads x would be summed in bfloat16 there.
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
         px = cell.project(data)
     with torch.autocast("cpu", enabled=False):
         return cell.coefficients(px.float())
