@@ -66,8 +66,7 @@ void run() {
     linears.push_back({
         static_cast<int64_t>(sizes.size()), batch, hidden, place, sizes.data(), starts.data(),
         keep(std::move(a.numbers)), a.stride, keep(std::move(b.numbers)), b.stride, keep(Buffer::random(rows)),
-        h + shift, all, last, dh + shift, all, keep(Buffer::random(rows)), da, keep(Buffer(count * hidden)),
-        keep(Buffer(rows)),
+        h + shift, all, last, dh + shift, all, da, keep(Buffer(count * hidden)), keep(Buffer::random(rows)),
     });
   }
   unrolled_linear_forward(linears.data(), directions, threads);

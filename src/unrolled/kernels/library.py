@@ -85,10 +85,9 @@ class Linear(Structure):
         ("last", c_void_p),
         ("dh", c_void_p),
         ("dh_stride", c_int64),
-        ("dlast", c_void_p),
         ("da", c_void_p),
         ("db", c_void_p),
-        ("dh0", c_void_p),
+        ("dh_carry", c_void_p),
     ]
 
 

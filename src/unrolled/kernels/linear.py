@@ -92,18 +92,17 @@ def backward(
     if outputs.shape != shape or gradient.shape != shape or not supports(outputs, gradient):
         raise ValueError(f"the outputs and their gradient must be {shape} in float32 on the CPU")
     outputs, gradient = _rows(outputs), _rows(gradient)
-    linears, found, alive, shift = (Linear * len(given))(), [], [], 0
+    linears, found, shift = (Linear * len(given))(), [], 0
     for place, (terms, after, need) in enumerate(zip(given, last, need_a, strict=True)):
-        linear, dlast, hidden = linears[place], _state(after, sizes, terms.h0.shape[1]), terms.a.shape[1]
+        linear, hidden = linears[place], terms.a.shape[1]
         _fill(linear, sizes, starts, terms, outputs, shift, place)
-        da = torch.empty(len(outputs), hidden) if need else None
-        one = Gradients(da, torch.empty(len(outputs), hidden), torch.empty_like(terms.h0))
+        da, db = torch.empty(len(outputs), hidden) if need else None, torch.empty(len(outputs), hidden)
+        carry = _state(after, sizes, hidden).clone()
         linear.dh, linear.dh_stride = gradient.data_ptr() + 4 * shift, gradient.stride(0)
-        linear.dlast, linear.da = dlast.data_ptr(), None if da is None else da.data_ptr()
-        linear.db, linear.dh0 = one.b.data_ptr(), one.h0.data_ptr()
+        linear.da, linear.db = None if da is None else da.data_ptr(), db.data_ptr()
+        linear.dh_carry = carry.data_ptr()
         shift += hidden
-        alive.append(dlast)
-        found.append(one)
+        found.append(Gradients(da, db, carry))
     _library().unrolled_linear_backward(linears, len(given), _threads(outputs))
     return found
 

@@ -47,33 +47,19 @@ static void linear_forward(const LinearSlice& s) {
   }
 }
 
-// With g the gradient of a state by all ways:  g_t = dh_t + a_{t+1} g_{t+1}    db_t = g_t    da_t = g_t h_{t-1}
+// With g the gradient of a state by all ways, of which `carry` brings what came after and takes on what came before:
+//   g_t = dh_t + carry    db_t = g_t    da_t = g_t h_{t-1}    carry = a_t g_t
 INLINE void row_backward(const LinearSlice& s, Index t, Index row) {
   const Linear& l = *s.linear;
-  Index element = l.starts[t] + row, after = l.reverse ? t - 1 : t + 1;
-  const float *dh = l.dh + element * l.dh_stride, *before = state_before(l, t, row);
+  Index element = l.starts[t] + row;
+  const float *a = l.a + element * l.a_stride, *dh = l.dh + element * l.dh_stride, *before = state_before(l, t, row);
   float *da = l.da ? l.da + element * l.hidden : nullptr, *db = l.db + element * l.hidden;
-  auto give = [&](Index unit, Index lanes, Vector g) {
+  float* carry = l.dh_carry + row * l.hidden;
+  in_vectors(s, [&](Index unit, Index lanes) {
+    Vector g = load(dh + unit, lanes) + load(carry + unit, lanes);
     store(db + unit, g, lanes);
     if (da) store(da + unit, g * load(before + unit, lanes), lanes);
-  };
-  if (row < alive(l, after)) {
-    Index following = l.starts[after] + row;
-    const float *a = l.a + following * l.a_stride, *g = l.db + following * l.hidden;
-    in_vectors(s, [&](Index unit, Index lanes) {
-      give(unit, lanes, load(a + unit, lanes) * load(g + unit, lanes) + load(dh + unit, lanes));
-    });
-  } else {
-    const float* last = l.dlast + row * l.hidden;
-    in_vectors(s, [&](Index unit, Index lanes) {
-      give(unit, lanes, load(dh + unit, lanes) + load(last + unit, lanes));
-    });
-  }
-  if (row < alive(l, l.reverse ? t + 1 : t - 1)) return;
-  const float* a = l.a + element * l.a_stride;
-  float* dh0 = l.dh0 + row * l.hidden;
-  in_vectors(s, [&](Index unit, Index lanes) {
-    store(dh0 + unit, load(a + unit, lanes) * load(db + unit, lanes), lanes);
+    store(carry + unit, load(a + unit, lanes) * g, lanes);
   });
 }
 

@@ -19,10 +19,9 @@ extern "C" struct Linear {
   float* last;             // (batch, hidden) the state after each row's last element
   const float* dh;         // (elements, dh_stride) gradient of the states
   int64_t dh_stride;
-  const float* dlast;      // (batch, hidden) gradient of the last states
   float* da;               // (elements, hidden) gradient of a; or null: nobody asks for it
   float* db;               // (elements, hidden) gradient of b, which is that of the states with all that came of them
-  float* dh0;              // (batch, hidden)
+  float* dh_carry;         // (batch, hidden) in: gradient of the last states; out: of the initial ones
 };
 
 // A slice of it for one thread: some rows, some of the channels.
