@@ -10,8 +10,8 @@ round. Nothing bounds the candidate, since its tanh is gone. Context comes in wi
 what the first remembers.
 
 This is the paper's plain form. Its form in logarithms, made for a parallel scan on GPUs, needs states above zero and
-has g(n_t) in the place of n_t, g(a) = a + 1/2 from zero on, sigmoid(a) below: another model. As many steps as
-one likes can be done one after the other in the plain form without a loss, since a weighted mean does not overflow.
+has g(n_t) in the place of n_t, g(a) = a + 1/2 from zero on, sigmoid(a) below: another model. Done one step after the
+other the plain form loses nothing: a weighted mean does not overflow.
 """
 
 from __future__ import annotations
