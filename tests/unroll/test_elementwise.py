@@ -252,6 +252,8 @@ def test_bfloat16_is_within_its_rounding_and_leaves_what_comes_out_in_float32(na
     wanted = of_cells(apart, cells, x, (None, None), torch.float64)
     with fused.precision("bfloat16"):
         named = of_cells(choose.unroll_both, cells, x, (None, None), torch.float32)
+        # What is multiplied is rounded, and nothing after it.
+        assert all(t.dtype is torch.float32 for t in elementwise._coefficients(cells[0], x.data))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         automatic = of_cells(choose.unroll_both, cells, x, (None, None), torch.float32)
     plain = of_cells(choose.unroll_both, cells, x, (None, None), torch.float32)
