@@ -17,6 +17,8 @@ from unrolled.cells.lstm_coupled import LSTMCoupled
 from unrolled.cells.lstm_layernorm import LSTMLayerNorm
 from unrolled.cells.lstm_peephole import LSTMPeephole
 from unrolled.cells.lstm_projected import LSTMProjected
+from unrolled.cells.mingru import MinGRU
+from unrolled.cells.minlstm import MinLSTM
 from unrolled.errors import BadOption
 
 ALL = (Elman, GRU, GRUCho, LSTM, LSTMCoupled, LSTMLayerNorm, LSTMPeephole, LSTMProjected)
@@ -205,3 +207,36 @@ def test_a_cell_without_a_recurrent_weight_cannot_be_orthogonal() -> None:
 
     with pytest.raises(BadOption, match=r"^Counter has no weight_hh: only 'uniform' can initialise it$"):
         initialise_(Counter(), "orthogonal")
+
+
+@pytest.mark.parametrize("kind", [MinGRU, MinLSTM])
+def test_where_nothing_meets_the_state_orthogonal_sets_what_meets_the_input(kind: type[Cell]) -> None:
+    cell = kind(10, HIDDEN)
+    initialise_(cell, "orthogonal", chrono=20)
+    bound = math.sqrt(6 / (10 + HIDDEN))
+    for block in cell.weight_ih.detach().chunk(len(cell.blocks)):
+        assert 0.95 * bound < block.abs().max() <= bound
+    assert (cell.bias_ih.chunk(len(cell.blocks))[-1] == 0).all()
+    with pytest.raises(BadOption, match=f"^{kind.__name__} has no weight_hh: only 'uniform' can initialise it$"):
+        orthogonal_(cell)
+
+
+@pytest.mark.parametrize("kind", [MinGRU, MinLSTM])
+def test_a_unit_of_one_bias_forgets_at_the_pace_that_chrono_gave_it(kind: type[Cell]) -> None:
+    cell = kind(3, 16).double()
+    chrono_(cell, 50)
+    torch.nn.init.zeros_(cell.weight_ih)
+    times = (-cell.bias_ih[16 * cell.blocks.index(cell.writes[0]) :][:16]).exp()
+    assert ((times >= 1) & (times <= 49)).all()
+    a, _ = cell.coefficients(cell.project(torch.zeros(1, 3, dtype=torch.float64)))
+    torch.testing.assert_close(a[0], times / (times + 1))
+
+
+def test_the_minimal_lstm_begins_with_its_forget_gate_open_where_it_is_told() -> None:
+    cell = MinLSTM(3, 4)
+    forget_bias_(cell, 2.5)
+    assert (cell.bias_ih[:4] == 2.5).all()
+    with pytest.raises(BadOption, match=r"^this MinLSTM was made without biases, so no gate's bias can be set$"):
+        forget_bias_(MinLSTM(3, 4, bias=False))
+    with pytest.raises(BadOption, match=r"^MinGRU has no forget gate whose bias could be set; its blocks are z, n$"):
+        forget_bias_(MinGRU(3, 4))

@@ -9,7 +9,7 @@ import pytest
 
 from unrolled.kernels import build
 
-FUZZ = Path(__file__).with_name("fuzz.cpp")
+FUZZ = sorted(Path(__file__).parent.glob("fuzz*.cpp"))
 # -O3 of code that is instrumented takes minutes to compile.
 FLAGS = ("-O0", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
 
@@ -25,21 +25,28 @@ def compiles(flags: list[str], folder: Path) -> bool:
     return made.returncode == 0 and subprocess.run([str(folder / "empty")], check=False).returncode == 0
 
 
+@pytest.fixture(scope="module", params=["address,undefined", "thread"])
+def instrumented(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """The flags of a sanitizer, and the library made with them."""
+    flags, folder = [*FLAGS, f"-fsanitize={request.param}"], tmp_path_factory.mktemp("sanitizers")
+    if not compiles(flags, folder):
+        pytest.skip(f"there is no compiler with -fsanitize={request.param}")
+    return flags, build.build(folder / "kernels.so", flags=flags)
+
+
 @pytest.mark.slow
-# Threads that wait for each other take their time where each access is looked at.
-@pytest.mark.parametrize(("sanitizers", "cases"), [("address,undefined", 150), ("thread", 30)])
+@pytest.mark.parametrize("fuzz", FUZZ, ids=lambda path: path.stem)
 def test_no_access_beyond_a_buffer_nothing_undefined_no_race_no_number_unwritten(
-    sanitizers: str, cases: int, tmp_path: Path
+    fuzz: Path, instrumented: tuple[list[str], Path], tmp_path: Path
 ) -> None:
-    flags = [*FLAGS, f"-fsanitize={sanitizers}"]
-    if not compiles(flags, tmp_path):
-        pytest.skip(f"there is no compiler with -fsanitize={sanitizers}")
+    flags, library = instrumented
+    # Threads that wait for each other take their time where each access is looked at.
+    cases = 30 if "-fsanitize=thread" in flags else 150
     command = build.compiler()
     assert command is not None
-    library = build.build(tmp_path / "kernels.so", flags=flags)
     program = tmp_path / "fuzz"
     subprocess.run(
-        [*command, "-std=c++17", *flags, f"-I{build.SOURCES}", str(FUZZ), str(library), "-pthread", "-o", str(program)],
+        [*command, "-std=c++17", *flags, f"-I{build.SOURCES}", str(fuzz), str(library), "-pthread", "-o", str(program)],
         check=True,
     )
     done = subprocess.run([str(program), str(cases)], capture_output=True, text=True, check=False)

@@ -2,7 +2,8 @@
 
 Each function changes a cell in place and returns nothing. They find a block by its name in `cell.blocks`, and what a
 gate does by `cell.keeps` and `cell.writes`, so they work for every cell whose weights are `weight_ih` and `weight_hh`
-and whose biases are `bias_ih` and `bias_hh`. Where one does not apply it raises `BadOption`, and changes nothing.
+and whose biases are `bias_ih` and `bias_hh`; an element-wise recurrence has the first of each. Where one does not
+apply it raises `BadOption`, and changes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.cells.base import Cell
+from unrolled.cells.elementwise import ElementwiseLinear
 from unrolled.errors import BadOption
 
 
@@ -29,7 +31,8 @@ def initialise_(
     Args:
         cell: any recurrence.
         how: "uniform" is what the cell's constructor does; "orthogonal" is `orthogonal_` for what meets the hidden
-            state, `xavier_` for what meets the input, and zeros for the biases.
+            state (nothing, where the recurrence is element-wise), `xavier_` for what meets the input, and zeros for
+            the biases.
         forget_bias: for `forget_bias_`, where not None.
         chrono: for `chrono_`, where not None. Not together with `forget_bias`, since both set the same biases.
     """
@@ -42,12 +45,13 @@ def initialise_(
     if forget_bias is not None:
         _check_forget_bias(cell)
     if how == "orthogonal":
-        _parameter(cell, "weight_ih")
-        _parameter(cell, "weight_hh")
+        for name in _known(cell, "weight"):
+            _parameter(cell, name)
     cell.reset_parameters()
     if how == "orthogonal":
         xavier_(cell)
-        orthogonal_(cell)
+        if "weight_hh" in _known(cell, "weight"):
+            orthogonal_(cell)
         for name, parameter in cell.named_parameters(recurse=False):
             if name.startswith("bias"):
                 nn.init.zeros_(parameter)
@@ -97,7 +101,7 @@ def orthogonal_(cell: Cell, gain: float = 1.0) -> None:
 
 @torch.no_grad()
 def forget_bias_(cell: Cell, value: float = 1.0) -> None:
-    """The forget gate's bias, summed over the two bias vectors, is `value`: the gate begins open.
+    """The forget gate's bias, summed over the bias vectors, is `value`: the gate begins open.
 
     Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015. Raises `BadOption` where the cell has
     no forget gate or no bias.
@@ -115,12 +119,11 @@ def chrono_(cell: Cell, longest: int) -> None:
     Tallec & Ollivier 2018, arXiv:1804.11188. A forget gate with bias b, and nothing else to move it, forgets in about
     1 + exp(b) steps. The equations are the paper's for an LSTM; for a cell where one gate weighs old against new (a
     GRU, coupled gates) the paper has the gate that writes begin at -log(u), which is the gate that keeps at log(u).
-    The bias is the sum of the cell's two bias vectors. Raises `BadOption` where the cell has no such gates, or no
+    The bias is the sum of the cell's bias vectors. Raises `BadOption` where the cell has no such gates, or no
     bias, and where `longest` is below 3.
     """
     _check_chrono(cell, longest)
-    bias_ih, _ = _biases(cell)
-    log_u = bias_ih.new_empty(cell.hidden_size).uniform_(1, longest - 1).log_()
+    log_u = _biases(cell)[0].new_empty(cell.hidden_size).uniform_(1, longest - 1).log_()
     for name in cell.keeps:
         _set_bias(cell, name, log_u)
     for name in cell.writes:
@@ -143,9 +146,10 @@ def _check_chrono(cell: Cell, longest: int) -> None:
 
 
 def _set_bias(cell: Cell, block: str, value: Tensor | float) -> None:
-    bias_ih, bias_hh = _biases(cell)
+    bias_ih, *others = _biases(cell)
     _rows(cell, bias_ih, block).copy_(torch.as_tensor(value))
-    _rows(cell, bias_hh, block).zero_()
+    for bias in others:
+        _rows(cell, bias, block).zero_()
 
 
 def _rows(cell: Cell, parameter: Tensor, block: str) -> Tensor:
@@ -161,8 +165,14 @@ def _parameter(cell: Cell, name: str) -> Tensor:
     return parameter
 
 
-def _biases(cell: Cell) -> tuple[Tensor, Tensor]:
-    bias_ih, bias_hh = getattr(cell, "bias_ih", None), getattr(cell, "bias_hh", None)
-    if not isinstance(bias_ih, Tensor) or not isinstance(bias_hh, Tensor):
+def _known(cell: Cell, kind: str) -> tuple[str, ...]:
+    """The names of its weights, or of its biases; an element-wise recurrence has those of the input alone."""
+    return (f"{kind}_ih",) if isinstance(cell, ElementwiseLinear) else (f"{kind}_ih", f"{kind}_hh")
+
+
+def _biases(cell: Cell) -> list[Tensor]:
+    names = _known(cell, "bias")
+    found = [bias for name in names if isinstance(bias := getattr(cell, name, None), Tensor)]
+    if len(found) < len(names):
         raise BadOption(f"this {type(cell).__name__} was made without biases, so no gate's bias can be set")
-    return bias_ih, bias_hh
+    return found

@@ -36,6 +36,32 @@ class Layer(Structure):
     _fields_ = [(name, c_int64 if name in _SIZES else c_void_p) for name in _FIELDS.split()]
 
 
+class Linear(Structure):
+    """`csrc/linear_types.h`: one direction of an element-wise linear recurrence."""
+
+    _fields_ = [
+        ("steps", c_int64),
+        ("batch", c_int64),
+        ("hidden", c_int64),
+        ("reverse", c_int64),
+        ("sizes", c_void_p),
+        ("starts", c_void_p),
+        ("a", c_void_p),
+        ("a_stride", c_int64),
+        ("b", c_void_p),
+        ("b_stride", c_int64),
+        ("h0", c_void_p),
+        ("h", c_void_p),
+        ("h_stride", c_int64),
+        ("last", c_void_p),
+        ("dh", c_void_p),
+        ("dh_stride", c_int64),
+        ("da", c_void_p),
+        ("db", c_void_p),
+        ("dh_carry", c_void_p),
+    ]
+
+
 _FUNCTIONS = {
     "unrolled_isa": (c_char_p, []),
     "unrolled_use": (c_int64, [c_char_p]),
@@ -48,6 +74,8 @@ _FUNCTIONS = {
     "unrolled_forward": (None, [c_int64, c_int64, POINTER(Layer), c_int64, c_int64]),
     "unrolled_backward": (None, [c_int64, c_int64, POINTER(Layer), c_int64, c_int64]),
     "unrolled_step": (None, [c_int64, c_int64, c_void_p, c_void_p, c_int64]),
+    "unrolled_linear_forward": (None, [POINTER(Linear), c_int64, c_int64]),
+    "unrolled_linear_backward": (None, [POINTER(Linear), c_int64, c_int64]),
 }
 
 

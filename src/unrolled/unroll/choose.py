@@ -6,7 +6,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.cells.base import Cell, State
-from unrolled.unroll import fused, native, scan
+from unrolled.unroll import elementwise, fused, native, scan
 from unrolled.unroll.packing import reverse
 
 
@@ -19,6 +19,8 @@ def unroll(cell: Cell, x: PackedSequence, state: State | None = None) -> tuple[P
     cell = cell.for_unroll()
     if fused.is_transformed():  # for `torch.func` torch's kernels are closed, too
         return scan.unroll(cell, x, state)
+    if elementwise.supports(cell):
+        return elementwise.unroll(cell, x, state)
     done = fused.attempt([cell], x, [state])
     if done is not None:
         return done[0], done[1][0]
@@ -42,6 +44,8 @@ def unroll_both(
     _must_read(ahead, x)
     _must_read(back, x)
     ahead, back = ahead.for_unroll(), back.for_unroll()
+    if elementwise.supports(ahead) and elementwise.supports(back):
+        return elementwise.unroll_both(ahead, back, x, states)
     done = fused.attempt([ahead, back], x, states)
     if done is not None:
         return done[0], (done[1][0], done[1][1])

@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "gemm.h"
+#include "linear.h"
 #include "recurrence.h"
 
 namespace ISA {
@@ -32,6 +33,8 @@ constexpr TypeKernels type = {
     packed_size<W>, pack<W>, multiply_scratch<W>, product_of<W>, outer_scratch<W>, outer<W>,
 };
 
+constexpr LinearKernels linear = {linear_forward, linear_backward};
+
 // As many multiplications and additions as the processor can do, in registers alone; returns their number.
 static Index spin(Index half, Index rounds) {
   constexpr int count = ROWS * MOST;
@@ -60,5 +63,5 @@ static Index spin(Index half, Index rounds) {
 
 extern const Kernels TABLE(ISA);
 const Kernels TABLE(ISA) = {
-    NAME(ISA), ISA::MOST * ISA::L, {ISA::type<float>, ISA::type<ISA::Half>}, ISA::peepholes_back, ISA::spin,
+    NAME(ISA), ISA::MOST * ISA::L, {ISA::type<float>, ISA::type<ISA::Half>}, ISA::peepholes_back, ISA::spin, ISA::linear,
 };

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "layer.h"
+#include "linear_types.h"
 
 enum CellKind {
   LSTM, LSTM_PEEPHOLE, LSTM_COUPLED, GRU, ELMAN_TANH, ELMAN_RELU, LSTM_PROJECTED, GRU_CHO, CELL_KINDS
@@ -35,10 +36,16 @@ struct TypeKernels {
   void (*outer)(const Outer&, int64_t from, int64_t to, void* scratch);
 };
 
+// Element-wise linear recurrences.
+struct LinearKernels {
+  void (*forward)(const LinearSlice&), (*backward)(const LinearSlice&);
+};
+
 struct Kernels {
   const char* name;
   int64_t panel;        // columns of a panel, but for those of `pack_forward`
   TypeKernels of[2];    // float, bfloat16
   void (*peepholes_back)(const Layer&, int64_t from, int64_t to);
   int64_t (*spin)(int64_t half, int64_t rounds);
+  LinearKernels linear;
 };

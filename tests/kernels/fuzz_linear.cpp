@@ -1,0 +1,88 @@
+// Runs the element-wise linear recurrences on random sizes and lengths, in buffers of exactly the size that is asked for,
+// filled with NaN where they are to write: the sanitizers see any access beyond, and a number left unwritten comes out.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "api_linear.h"
+
+namespace {
+
+std::mt19937 source;
+
+int64_t draw(int64_t from, int64_t to) { return std::uniform_int_distribution<int64_t>(from, to)(source); }
+
+// Of exactly this size, in memory of its own, so that the sanitizer knows its end.
+struct Buffer {
+  std::unique_ptr<float[]> data;
+  int64_t size;
+  explicit Buffer(int64_t size) : data(new float[size]), size(size) {
+    for (int64_t k = 0; k < size; k++) data[k] = NAN;
+  }
+  static Buffer random(int64_t size) {
+    Buffer made(size);
+    std::normal_distribution<float> normal(0, 0.5);
+    for (int64_t k = 0; k < size; k++) made.data[k] = normal(source);
+    return made;
+  }
+  operator float*() const { return data.get(); }
+};
+
+void must_be_written(const Buffer& buffer, const char* what) {
+  for (int64_t k = 0; k < buffer.size; k++) {
+    if (std::isfinite(buffer[k])) continue;
+    std::fprintf(stderr, "%s: number %lld of %lld is %f\n", what, (long long)k, (long long)buffer.size, buffer[k]);
+    std::exit(1);
+  }
+}
+
+// Rows of `hidden` numbers, some floats apart, without anything behind the last.
+struct Spread {
+  int64_t stride;
+  Buffer numbers;
+  Spread(int64_t rows, int64_t hidden, int64_t apart)
+      : stride(hidden + apart), numbers(Buffer::random((rows - 1) * stride + hidden)) {}
+};
+
+void run() {
+  int64_t hidden = draw(0, 3) ? draw(1, 40) : draw(60, 300), batch = draw(1, 15), threads = draw(1, 4), count = 0;
+  std::vector<int64_t> sizes, starts;
+  for (int64_t alive = batch; alive > 0 && sizes.size() < 12; alive -= draw(0, 3) ? 0 : draw(0, alive)) {
+    sizes.push_back(alive), starts.push_back(count), count += alive;
+  }
+  int64_t directions = draw(1, 2), all = directions * hidden, rows = batch * hidden;
+  Buffer h(count * all), dh = Buffer::random(count * all);
+  std::vector<Linear> linears;
+  std::vector<Buffer> kept;
+  kept.reserve(9 * directions);
+  auto keep = [&](Buffer buffer) -> float* { return kept.emplace_back(std::move(buffer)); };
+  for (int64_t place = 0; place < directions; place++) {
+    Spread a(count, hidden, draw(0, 5)), b(count, hidden, draw(0, 5));
+    int64_t shift = place * hidden;
+    float *last = keep(Buffer(rows)), *da = draw(0, 3) ? keep(Buffer(count * hidden)) : nullptr;
+    linears.push_back({
+        static_cast<int64_t>(sizes.size()), batch, hidden, place, sizes.data(), starts.data(),
+        keep(std::move(a.numbers)), a.stride, keep(std::move(b.numbers)), b.stride, keep(Buffer::random(rows)),
+        h + shift, all, last, dh + shift, all, da, keep(Buffer(count * hidden)), keep(Buffer::random(rows)),
+    });
+  }
+  unrolled_linear_forward(linears.data(), directions, threads);
+  must_be_written(h, "states");
+  unrolled_linear_backward(linears.data(), directions, threads);
+  for (const Buffer& buffer : kept) must_be_written(buffer, "last states and gradients");
+}
+
+}  // namespace
+
+int main(int count, char** given) {
+  int64_t cases = count > 1 ? std::atoll(given[1]) : 1000;
+  for (const char* isa : {"portable", "avx2", "avx512", "avx512bf16"}) {
+    if (!unrolled_use(isa)) continue;
+    source.seed(1);
+    for (int64_t k = 0; k < cases; k++) run();
+    std::printf("%s: %lld cases\n", unrolled_isa(), (long long)cases);
+  }
+}
