@@ -61,6 +61,14 @@ struct Rows<Half> {
   }
 };
 
+// What other members have just written lies in their processors' caches: asked for line after line, when it is needed,
+// it would be waited for each time.
+template <class W>
+INLINE void fetch(const W* row, Index count) {
+  constexpr Index line = 64 / sizeof(W);
+  for (Index k = 0; k < count; k += line) __builtin_prefetch(row + k, 0, 2);
+}
+
 // Before a row's first step stands its initial state, whichever of the two turns that is.
 static void begin(const Slice& s) {
   const Layer& l = *s.layer;
@@ -134,6 +142,7 @@ static void forward(const Slice& s) {
   Columns mine = Columns::of(s, l.hidden, wide);
   for (Index step = 0; step < l.steps; step++) {
     Index t = l.reverse ? l.steps - 1 - step : step, end = lesser(s.to, l.sizes[t]);
+    for (Index row = s.from; row < end && s.parts > 1; row++) fetch(Rows<W>::state(s, t, row), l.output);
     for (Index unit = mine.from; unit < mine.to; unit += wide) {
       in_tiles(s.from, end, [&](Index row, Index height) { tick<Cell, W>(s, t, row, height, unit); });
     }
@@ -272,6 +281,9 @@ static void backward(const Slice& s) {
     if (end > s.from) {
       Index linked = l.reverse ? (t ? end : s.from) : (t + 1 < l.steps ? lesser(end, l.sizes[t + 1]) : s.from);
       linked = greater(linked, s.from);
+      for (Index row = s.from; row < linked && s.parts > 1; row++) {
+        fetch(Rows<W>::gates(s, l.reverse ? t - 1 : t + 1, row, Cell::width * l.hidden), Cell::gates * l.hidden);
+      }
       rows_back<Cell, W, true>(s, t, s.from, linked);
       rows_back<Cell, W, false>(s, t, linked, end);
     }
