@@ -3,6 +3,7 @@
 
 #include "gemm.h"
 #include "recurrence.h"
+#include "softmax_back.h"
 
 namespace ISA {
 
@@ -28,6 +29,11 @@ constexpr TypeKernels type = {
     {cell<LSTMs<false>, W>, cell<LSTMs<true>, W>, cell<LSTMCoupled, W>, cell<GRU, W>, cell<Elman<false>, W>,
      cell<Elman<true>, W>},
     packed_size<W>, pack<W>, multiply_scratch<W>, product_of<W>, outer_scratch<W>, outer<W>,
+};
+
+template <class W>
+constexpr SoftmaxKernels softmax = {
+    words::room<W>, words::scratch_size<W>, words::ahead<W>, words::whole_rows, words::back<W>,
 };
 
 // As many multiplications and additions as the processor can do, in registers alone; returns their number.
@@ -57,4 +63,5 @@ static Index spin(Index half, Index rounds) {
 #define TABLE_(x) unrolled_kernels_##x
 
 extern const Kernels TABLE(ISA);
-const Kernels TABLE(ISA) = {NAME(ISA), {ISA::type<float>, ISA::type<ISA::Half>}, ISA::sums, ISA::spin};
+const Kernels TABLE(ISA) = {NAME(ISA), {ISA::type<float>, ISA::type<ISA::Half>}, ISA::sums, ISA::spin,
+                             {ISA::softmax<float>, ISA::softmax<ISA::Half>}};

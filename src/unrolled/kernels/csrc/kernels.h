@@ -9,6 +9,8 @@ enum CellKind { LSTM, LSTM_PEEPHOLE, LSTM_COUPLED, GRU, ELMAN_TANH, ELMAN_RELU, 
 
 struct Product;
 struct Outer;
+struct Softmax;
+struct Chunk;
 
 struct CellKernels {
   int64_t (*forward_size)(int64_t hidden);
@@ -28,9 +30,19 @@ struct TypeKernels {
   void (*outer)(const Outer&, int64_t from, int64_t to, void* scratch);
 };
 
+// Of one type of what is multiplied. The columns are gone through twice, with `rows` between for whole rows.
+struct SoftmaxKernels {
+  int64_t (*room)(const Softmax&, int64_t start, int64_t parts, Chunk&);
+  int64_t (*scratch)(int64_t rows, int64_t hidden);
+  void (*ahead)(const Chunk&, int64_t from, int64_t to, void* scratch);
+  void (*rows)(const Chunk&);
+  void (*back)(const Chunk&, int64_t part, int64_t from, int64_t to, void* scratch);
+};
+
 struct Kernels {
   const char* name;
   TypeKernels of[2];  // float, bfloat16
   void (*sums)(const float* a, int64_t stride, int64_t rows, int64_t from, int64_t to, float* total);
   int64_t (*spin)(int64_t half, int64_t rounds);
+  SoftmaxKernels softmax[2];  // float, bfloat16
 };
