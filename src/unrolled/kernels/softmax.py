@@ -1,7 +1,7 @@
 """The softmax over a vocabulary with its loss and gradients, by the compiled kernels.
 
-Everything that the compiled code takes on trust is looked at here: shapes, types, devices, strides, that every target is
-a word. The tensors that it writes are made here, so that nothing overlaps.
+Everything that the compiled code takes on trust is looked at here: shapes, types, devices, strides, that every target
+is a word. The tensors that it writes are made here, so that nothing overlaps.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from unrolled.errors import BadOption
 from unrolled.kernels.library import Softmax, load
 from unrolled.kernels.recurrence import _pointer, _rows, _threads
 
-ROOM = 8 << 20
-"""Bytes of a chunk's logits."""
+ROOM = 16 << 20
+"""Bytes of a chunk's logits: what a third-level cache holds beside the weights. With fewer rows the weights and their
+gradient, which every chunk goes through once, are gone through more often."""
 
 FEWEST, MOST = 128, 512
-"""Rows of a chunk, in training."""
+"""Rows of a chunk. From 256 on there is little to be gained; for very large vocabularies 128 take more than `ROOM`."""
 
 
 class Given(NamedTuple):
@@ -100,8 +101,8 @@ def _run(
 def chunk(rows: int, words: int, half: bool) -> int:
     """How many rows are gone through together."""
     most = min(max(ROOM // (words * (2 if half else 4)), FEWEST), MOST)
-    count = -(-rows // most)
-    return -(-rows // count)
+    count = max(-(-rows // most), 1)
+    return max(-(-rows // count), 1)
 
 
 def _look_at(given: Given, smoothing: float, factors: Tensor | None) -> None:

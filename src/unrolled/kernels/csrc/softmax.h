@@ -20,7 +20,7 @@
 namespace ISA {
 namespace words {
 
-constexpr Index SPAN = 256;        // columns of a block
+constexpr Index SPAN = 128;        // columns of a block
 constexpr Index PANEL = MOST * L;  // columns of a panel; 64, or a part of that
 constexpr float LOWEST = -__builtin_inff();
 
@@ -163,6 +163,14 @@ static void look_at(const Chunk& c, Index row, Index column, const float* totals
   c.tops[place] = top, c.sums[place] = added(total);
 }
 
+// Ask for the weights that will be laid out next while a tile is multiplied: share `row` of `rows` of `count` words.
+INLINE void ask_for(const Softmax& s, Index word, Index count, Index row, Index height, Index rows) {
+  for (Index k = word + count * row / rows; k < word + count * (row + height) / rows; k++) {
+    const float* weight = s.weight + k * s.weight_stride;
+    for (Index j = 0; j < s.hidden; j += 16) __builtin_prefetch(weight + j, 0, 2);
+  }
+}
+
 // The first time through columns `from` to `to`.
 template <class W>
 static void ahead(const Chunk& c, Index from, Index to, void* scratch) {
@@ -178,6 +186,7 @@ static void ahead(const Chunk& c, Index from, Index to, void* scratch) {
       in_tiles(0, c.rows, [&](Index row, Index height) {
         const W* rows[ROWS];
         Totals totals;
+        ask_for(s, column + PANEL, lesser(PANEL, to - column - PANEL), row, height, c.rows);
         for (Index m = 0; m < height; m++) rows[m] = x.first + (row + m) * x.stride;
         product(height, width, rows, panel, s.hidden, totals);
         for (Index m = 0; m < height; m++) {

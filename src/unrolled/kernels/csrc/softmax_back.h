@@ -80,14 +80,16 @@ static void weights_gradient(const Chunk& c, const Block& block, const typename 
 
 // What a block adds to the gradient of x. panels: of the block's weights; dx: (rows, hidden).
 template <class W>
-static void x_gradient(const Chunk& c, const Block& block, const W* panels, float* dx, bool add) {
+static void x_gradient(const Chunk& c, const Block& block, Index to, const W* panels, float* dx, bool add) {
   const Softmax& s = *c.of;
+  Index next = block.first + SPAN, tall = whole(s.hidden, PANEL) / PANEL * c.rows;
   const W* a = static_cast<const W*>(block.powers);
   in_panels(s.hidden, [&](Index first, Index width) {
     const W* panel = panels + first * padded<W>(block.columns);
     in_tiles(0, c.rows, [&](Index row, Index height) {
       const W* rows[ROWS];
       Totals totals;
+      ask_for(s, next, lesser(SPAN, to - next), first / PANEL * c.rows + row, height, tall);
       for (Index m = 0; m < height; m++) rows[m] = a + (row + m) * block.stride;
       product(height, width, rows, panel, block.columns, totals);
       for (Index m = 0; m < height; m++) {
@@ -197,7 +199,7 @@ static void back(const Chunk& c, Index part, Index from, Index to, void* scratch
     if (s.dx) {
       auto row = [&](Index k) { return s.weight + (block.first + k) * s.weight_stride; };
       pack_rows(row, block.columns, s.hidden, weights);
-      x_gradient(c, block, weights, dx, block.first != from);
+      x_gradient(c, block, to, weights, dx, block.first != from);
     }
     if (s.dweight) weights_gradient(c, block, columns, stride, x);
   });
