@@ -75,11 +75,14 @@ def wanted(layer: Softmax, x: Tensor, targets: Tensor, options: Options) -> dict
     )
 
 
-def agree(got: dict[str, Tensor], right: dict[str, Tensor], within: float, case: object, least: float = 0.0) -> None:
-    """Within so much of each tensor's scale; `least`: of gradients that are all but nothing."""
+def agree(got: dict[str, Tensor], right: dict[str, Tensor], within: float, case: object) -> None:
+    """Within so much of each tensor's scale. A tensor of a few numbers may be small because what it sums up cancels:
+    there a tenth of that of 1 is the measure, which is what is summed up at most."""
     for what, value in right.items():
         error, scale = (got[what].double() - value).abs().max(), value.detach().abs().max()
-        assert error <= within * scale + least, (case, what, float(error), float(scale))
+        if value.numel() <= 16:
+            scale = scale.clamp(min=0.1)
+        assert error <= within * scale, (case, what, float(error), float(scale))
 
 
 @pytest.mark.parametrize("words", WORDS)
@@ -88,7 +91,7 @@ def test_loss_and_gradients_are_those_of_the_whole_logits(isa: str, words: int) 
         if words * hidden * rows > 5e7 and isa in ("avx2", "portable"):
             continue  # a smaller one shows as much
         case = layer_and_batch(words, hidden, rows)
-        agree(found(*case, {}), wanted(*case, {}), 2e-6, (isa, words, hidden, rows), least=2e-7 / rows)
+        agree(found(*case, {}), wanted(*case, {}), 2e-6, (isa, words, hidden, rows))
 
 
 OPTIONS: dict[str, Options] = {
@@ -103,7 +106,7 @@ OPTIONS: dict[str, Options] = {
 def test_options_mean_what_they_mean_to_torch(isa: str, name: str) -> None:
     for words, hidden in ((2, 7), (17, 64), (1000, 300)):
         case = layer_and_batch(words, hidden, 65)
-        agree(found(*case, OPTIONS[name]), wanted(*case, OPTIONS[name]), 2e-6, (isa, words, hidden), least=1e-8)
+        agree(found(*case, OPTIONS[name]), wanted(*case, OPTIONS[name]), 2e-6, (isa, words, hidden))
 
 
 @pytest.mark.parametrize("words", [2, 17, 1000, 4099])
@@ -165,7 +168,7 @@ def test_plain_torch_gives_the_same(plain: None, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(kernels, "chunk", lambda *_, **__: 20)
     for name, options in OPTIONS.items():
         case = layer_and_batch(100, 7, 65)
-        agree(found(*case, options), wanted(*case, options), 2e-6, name, least=1e-7)
+        agree(found(*case, options), wanted(*case, options), 2e-6, name)
 
 
 @pytest.mark.parametrize("factor", [1.0, 3.0])
@@ -245,7 +248,7 @@ def test_extreme_logits_stay_finite(isa: str) -> None:
     with torch.no_grad():
         layer.weight.copy_(torch.linspace(-1e4, 1e4, 1000).unsqueeze(1))
     case = layer, torch.tensor([[1.0], [-1.0], [0.5], [0.0], [1e-4]]), targets
-    agree(found(*case, {}), wanted(*case, {}), 2e-6, isa, least=1e-6)
+    agree(found(*case, {}), wanted(*case, {}), 2e-6, isa)
 
 
 def test_words_that_a_bias_rules_out_get_no_share(isa: str) -> None:
@@ -253,7 +256,7 @@ def test_words_that_a_bias_rules_out_get_no_share(isa: str) -> None:
     with torch.no_grad():
         layer.bias[:200] = -torch.inf
     case = layer, x, targets % 100 + 200
-    agree(found(*case, {}), wanted(*case, {}), 2e-6, isa, least=1e-7)
+    agree(found(*case, {}), wanted(*case, {}), 2e-6, isa)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
