@@ -1,14 +1,14 @@
 // The softmax over a large vocabulary with its loss and all gradients, without the whole matrix of logits.
 //
 // For a chunk of rows, the columns are gone through twice. First the logits of a panel are made in registers, and what
-// is kept of them is e^(z - the row's largest in this panel), with that largest and the sum: so the exponential is taken
-// once, and in bfloat16 what is kept takes half the room. When the largest and the sum of the whole row are known, one
-// factor for each row and panel makes probabilities of them. The second time, a block of columns becomes the gradient of
-// the logits and is multiplied at once with the weights, for x, and with x, for the weights, while it is still in the
-// second-level cache.
+// is kept of them is e^(z - the row's largest in this panel), with that largest and the sum: so the exponential is
+// taken once, and in bfloat16 what is kept takes half the room. When the largest and the sum of the whole row are known,
+// one factor for each row and panel makes probabilities of them. The second time, a block of columns becomes the
+// gradient of the logits and is multiplied at once with the weights, for x, and with x, for the weights, while it is
+// still in the second-level cache.
 //
-// Weights are laid out panel by panel as they are needed: in a chunk of hundreds of rows that costs about a hundredth,
-// and there are no further copies of a large matrix.
+// Weights are laid out panel by panel as they are needed, and asked for while the panel before is multiplied: in a
+// chunk of hundreds of rows that costs some hundredths, and there are no further copies of a large matrix.
 //
 // Threads share the columns. What a thread makes depends on no other, but for the gradient of x: of that each part of
 // the columns has its own sum.
@@ -20,7 +20,7 @@
 namespace ISA {
 namespace words {
 
-constexpr Index SPAN = 128;        // columns of a block
+constexpr Index SPAN = 128;        // columns of a block: it, its weights and x are in the second-level cache
 constexpr Index PANEL = MOST * L;  // columns of a panel; 64, or a part of that
 constexpr float LOWEST = -__builtin_inff();
 
@@ -46,7 +46,7 @@ INLINE float added(Vector x) {
 
 // ------------------------------------------------------------------------------------------------ room to work in
 
-// Takes rooms one after the other from `next` on, in floats; from null on it counts.
+// Takes rooms one after the other from `start` on, in floats; where that is null it only counts.
 struct Taken {
   float* start;
   Index floats;
@@ -91,7 +91,8 @@ template <class W, class F>
 INLINE void in_blocks(const Chunk& c, Index from, Index to, F visit) {
   for (Index first = from; first < to; first += SPAN) {
     Index columns = lesser(SPAN, to - first);
-    visit(Block{first, columns, whole(columns, 64), static_cast<W*>(c.powers) + first * c.rows});
+    W* powers = c.powers ? static_cast<W*>(c.powers) + first * c.rows : nullptr;
+    visit(Block{first, columns, whole(columns, 64), powers});
   }
 }
 

@@ -19,7 +19,9 @@ template <int M, int V>
 INLINE void multiply_down(const uint32_t* a, const Half* b, Vector (&total)[M][V]) {
   Pairs rows[V];
   UNROLL for (int v = 0; v < V; v++) memcpy(&rows[v], b + 2 * v * L, sizeof rows[v]);
-  UNROLL for (int m = 0; m < M; m++) UNROLL for (int v = 0; v < V; v++) add_products(total[m][v], a[m] - Pairs{}, rows[v]);
+  UNROLL for (int m = 0; m < M; m++) {
+    UNROLL for (int v = 0; v < V; v++) add_products(total[m][v], a[m] - Pairs{}, rows[v]);
+  }
 }
 
 // What a column is read as: numbers, or in bfloat16 those of two rows at once.
