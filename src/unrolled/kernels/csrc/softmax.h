@@ -2,8 +2,8 @@
 //
 // For a chunk of rows, the columns are gone through twice. First the logits of a panel are made in registers, and what
 // is kept of them is e^(z - the row's largest in this panel), with that largest and the sum: so the exponential is
-// taken once, and in bfloat16 what is kept takes half the room. When the largest and the sum of the whole row are known,
-// one factor for each row and panel makes probabilities of them. The second time, a block of columns becomes the
+// taken once, and in bfloat16 what is kept takes half the room. When the largest and the sum of the whole row are
+// known, one factor for each row and panel makes probabilities of them. The second time, a block of columns becomes the
 // gradient of the logits and is multiplied at once with the weights, for x, and with x, for the weights, while it is
 // still in the second-level cache.
 //
