@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, Structure, c_char_p, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_double, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -62,6 +62,30 @@ class Linear(Structure):
     ]
 
 
+class Softmax(Structure):
+    """`csrc/softmax_types.h`: the loss of a softmax over a vocabulary, and its gradients."""
+
+    _fields_ = [
+        ("x", c_void_p),
+        ("x_stride", c_int64),
+        ("rows", c_int64),
+        ("hidden", c_int64),
+        ("words", c_int64),
+        ("weight", c_void_p),
+        ("weight_stride", c_int64),
+        ("bias", c_void_p),
+        ("targets", c_void_p),
+        ("factors", c_void_p),
+        ("smoothing", c_double),
+        ("losses", c_void_p),
+        ("dx", c_void_p),
+        ("dweight", c_void_p),
+        ("dbias", c_void_p),
+        ("chunk", c_int64),
+        ("room", c_void_p),
+    ]
+
+
 _FUNCTIONS = {
     "unrolled_isa": (c_char_p, []),
     "unrolled_use": (c_int64, [c_char_p]),
@@ -76,6 +100,8 @@ _FUNCTIONS = {
     "unrolled_step": (None, [c_int64, c_int64, c_void_p, c_void_p, c_int64]),
     "unrolled_linear_forward": (None, [POINTER(Linear), c_int64, c_int64]),
     "unrolled_linear_backward": (None, [POINTER(Linear), c_int64, c_int64]),
+    "unrolled_softmax_room": (c_int64, [c_int64, POINTER(Softmax), c_int64]),
+    "unrolled_softmax": (None, [c_int64, POINTER(Softmax), c_int64]),
 }
 
 

@@ -4,6 +4,7 @@
 #include "gemm.h"
 #include "linear.h"
 #include "recurrence.h"
+#include "softmax_back.h"
 
 namespace ISA {
 
@@ -35,6 +36,11 @@ constexpr TypeKernels type = {
 
 constexpr LinearKernels linear = {linear_forward, linear_backward};
 
+template <class W>
+constexpr SoftmaxKernels softmax = {
+    words::room<W>, words::scratch_size<W>, words::ahead<W>, words::whole_rows, words::back<W>,
+};
+
 // As many multiplications and additions as the processor can do, in registers alone; returns their number.
 static Index spin(Index half, Index rounds) {
   constexpr int count = ROWS * MOST;
@@ -64,4 +70,5 @@ static Index spin(Index half, Index rounds) {
 extern const Kernels TABLE(ISA);
 const Kernels TABLE(ISA) = {
     NAME(ISA), ISA::MOST * ISA::L, {ISA::type<float>, ISA::type<ISA::Half>}, ISA::peepholes_back, ISA::spin, ISA::linear,
+    {ISA::softmax<float>, ISA::softmax<ISA::Half>},
 };

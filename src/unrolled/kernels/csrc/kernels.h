@@ -12,6 +12,8 @@ enum CellKind {
 
 struct Product;
 struct Outer;
+struct Softmax;
+struct Chunk;
 
 // Of one cell; what its numbers mean stands in `cells.h`. wide: units of a panel forwards.
 struct CellKernels {
@@ -41,6 +43,15 @@ struct LinearKernels {
   void (*forward)(const LinearSlice&), (*backward)(const LinearSlice&);
 };
 
+// Of one type of what is multiplied. The columns are gone through twice, with `rows` between for whole rows.
+struct SoftmaxKernels {
+  int64_t (*room)(const Softmax&, int64_t start, int64_t parts, Chunk&);
+  int64_t (*scratch)(int64_t rows, int64_t hidden);
+  void (*ahead)(const Chunk&, int64_t from, int64_t to, void* scratch);
+  void (*rows)(const Chunk&);
+  void (*back)(const Chunk&, int64_t part, int64_t from, int64_t to, void* scratch);
+};
+
 struct Kernels {
   const char* name;
   int64_t panel;        // columns of a panel, but for those of `pack_forward`
@@ -48,4 +59,5 @@ struct Kernels {
   void (*peepholes_back)(const Layer&, int64_t from, int64_t to);
   int64_t (*spin)(int64_t half, int64_t rounds);
   LinearKernels linear;
+  SoftmaxKernels softmax[2];  // float, bfloat16
 };

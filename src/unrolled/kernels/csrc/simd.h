@@ -158,6 +158,10 @@ INLINE void store_halves(Half* p, Vector x, Index n) {
 
 // Two rows of floats as pairs: lane k holds first[k] and second[k].
 INLINE Pairs paired(Vector first, Vector second) {
+#if defined(__AVX512BF16__)
+  Halves lower = (Halves)_mm512_cvtneps_pbh((__m512)first), upper = (Halves)_mm512_cvtneps_pbh((__m512)second);
+  return __builtin_convertvector(lower, Pairs) | (__builtin_convertvector(upper, Pairs) << 16);
+#endif
   return (rounded_bits(first) >> 16) | (rounded_bits(second) & 0xffff0000u);
 }
 
