@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from unrolled.errors import BadOption
+from unrolled.kernels import attention_types
 from unrolled.kernels.build import LIBRARY
 
 VARIABLE = "UNROLLED_KERNELS"
@@ -85,6 +86,7 @@ _FUNCTIONS = {
     "unrolled_sums": (None, [c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64]),
     "unrolled_spin": (c_int64, [c_int64, c_int64]),
     "unrolled_last": (None, [POINTER(Layer), c_void_p]),
+    **attention_types.FUNCTIONS,
 }
 
 

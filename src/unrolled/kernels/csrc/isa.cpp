@@ -1,6 +1,7 @@
 // The kernels, for the instruction set that this file is compiled for. -DISA=name says its name.
 #include "kernels.h"
 
+#include "attention.h"
 #include "gemm.h"
 #include "recurrence.h"
 
@@ -30,6 +31,9 @@ constexpr TypeKernels type = {
     packed_size<W>, pack<W>, multiply_scratch<W>, product_of<W>, outer_scratch<W>, outer<W>,
 };
 
+template <class Cell, class W>
+constexpr AttentionKernels attention = {attention_room<Cell, W>, attend<Cell, W>, attend_back<Cell, W>};
+
 // As many multiplications and additions as the processor can do, in registers alone; returns their number.
 static Index spin(Index half, Index rounds) {
   constexpr int count = ROWS * MOST;
@@ -57,4 +61,8 @@ static Index spin(Index half, Index rounds) {
 #define TABLE_(x) unrolled_kernels_##x
 
 extern const Kernels TABLE(ISA);
-const Kernels TABLE(ISA) = {NAME(ISA), {ISA::type<float>, ISA::type<ISA::Half>}, ISA::sums, ISA::spin};
+const Kernels TABLE(ISA) = {
+    NAME(ISA), {ISA::type<float>, ISA::type<ISA::Half>}, ISA::sums, ISA::spin,
+    {{ISA::attention<ISA::LSTMs<false>, float>, ISA::attention<ISA::GRU, float>},
+     {ISA::attention<ISA::LSTMs<false>, ISA::Half>, ISA::attention<ISA::GRU, ISA::Half>}},
+};

@@ -28,9 +28,19 @@ struct TypeKernels {
   void (*outer)(const Outer&, int64_t from, int64_t to, void* scratch);
 };
 
+struct Attention;
+struct Attending;
+
+// Of a decoder that attends. Room is in halves.
+struct AttentionKernels {
+  int64_t (*room)(const Layer&, const Attention&, int64_t rows);
+  void (*attend)(const Attending&), (*back)(const Attending&);
+};
+
 struct Kernels {
   const char* name;
   TypeKernels of[2];  // float, bfloat16
   void (*sums)(const float* a, int64_t stride, int64_t rows, int64_t from, int64_t to, float* total);
   int64_t (*spin)(int64_t half, int64_t rounds);
+  AttentionKernels attention[2][2];  // float, bfloat16; LSTM, GRU
 };
