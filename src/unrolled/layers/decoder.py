@@ -70,9 +70,9 @@ class AttentionDecoder(nn.Module):
 
         Raises `BadOption` where something does not fit.
         """
-        given = self.score.weights(), targets, memory, lengths, state
-        cell = self.cell.for_unroll()
-        return attending_fused.attempt(cell, *given) or attending.unroll(cell, *given)
+        cell, given = self.cell.for_unroll(), (self.score.weights(), targets, memory, lengths, state)
+        fused = attending_fused.attempt(cell, *given)
+        return attending.unroll(cell, *given) if fused is None else fused
 
     def source(self, memory: Tensor, lengths: Tensor) -> Source:
         """Make ready, once, what `step` looks at; memory, lengths: of `forward`.
@@ -82,8 +82,9 @@ class AttentionDecoder(nn.Module):
         return attending.source(self.score.weights(), memory, lengths)
 
     def step(self, x: Tensor, source: Source, state: State) -> tuple[Tensor, Tensor, Tensor, State]:
-        """One tick. x: (batch, input) -> output: (batch, output), context: (batch, key), weights: (batch, source), state.
+        """One tick. x: (batch, input) -> output, context, weights, next state.
 
-        The output is the cell's; weights are zero beyond a row's length.
+        The output is the cell's, (batch, output), the context (batch, key), the weights (batch, source), zeros beyond a
+        row's length.
         """
         return attending.step(self.cell, self.score.weights(), source, x, state)
