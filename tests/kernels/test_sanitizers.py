@@ -9,7 +9,7 @@ import pytest
 
 from unrolled.kernels import build
 
-FUZZ = Path(__file__).with_name("fuzz.cpp")
+FUZZ = sorted(Path(__file__).parent.glob("fuzz*.cpp"))
 # -O3 of code that is instrumented takes minutes to compile.
 FLAGS = ("-O0", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
 
@@ -36,11 +36,10 @@ def test_no_access_beyond_a_buffer_nothing_undefined_no_race_no_number_unwritten
     command = build.compiler()
     assert command is not None
     library = build.build(tmp_path / "kernels.so", flags=flags)
-    program = tmp_path / "fuzz"
-    subprocess.run(
-        [*command, "-std=c++17", *flags, f"-I{build.SOURCES}", str(FUZZ), str(library), "-pthread", "-o", str(program)],
-        check=True,
-    )
-    done = subprocess.run([str(program), "150"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "portable: 150 cases" in done.stdout
+    for fuzz in FUZZ:
+        program = tmp_path / fuzz.stem
+        made = [str(fuzz), str(library), "-pthread", "-o", str(program)]
+        subprocess.run([*command, "-std=c++17", *flags, f"-I{build.SOURCES}", *made], check=True)
+        done = subprocess.run([str(program), "150"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (fuzz.name, done.stderr[-3000:])
+        assert "portable: 150 cases" in done.stdout

@@ -34,7 +34,7 @@ class Scorer(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What is attended to, the rows' places one after the other, without padding or with.
+    """What is attended to, the rows' places one after the other, without padding.
 
     places: (places, features); first: (batch,), long, where each row begins; lengths: (batch,), long, how many places
     it has, 1 or more; longest: of these lengths, or more: the columns of the attention weights.
@@ -347,8 +347,9 @@ def _looked_at(kind: str, batch: Batch, memory: Memory, scorer: Scorer, w: Weigh
     begin, count = first.numpy(), lengths.numpy()
     if not (count.min() >= 1 and count.max() <= longest):
         raise ValueError(f"lengths must be from 1 to {longest}, not {count.min()} to {count.max()}")
-    # Apart, since each row's gradient is written by one thread.
     ends = begin + count
-    if begin.min() < 0 or ends.max() > len(places) or (begin[1:] < ends[:-1]).any():
-        raise ValueError(f"the rows' places must come one after the other among {len(places)}")
+    if begin[0] != 0 or (begin[1:] != ends[:-1]).any() or ends[-1] != len(places):
+        raise ValueError(
+            f"first must be the sums of the lengths before, and all lengths add up to {len(places)} places"
+        )
     return batch._replace(x=recurrence._rows(batch.x)), memory._replace(places=places.contiguous())
