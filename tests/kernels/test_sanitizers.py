@@ -25,21 +25,26 @@ def compiles(flags: list[str], folder: Path) -> bool:
     return made.returncode == 0 and subprocess.run([str(folder / "empty")], check=False).returncode == 0
 
 
+@pytest.fixture(scope="module", params=["address,undefined", "thread"])
+def instrumented(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """Flags, and the library compiled with them, once for all that runs it."""
+    flags, folder = [*FLAGS, f"-fsanitize={request.param}"], tmp_path_factory.mktemp("instrumented")
+    if not compiles(flags, folder):
+        pytest.skip(f"there is no compiler with -fsanitize={request.param}")
+    return flags, build.build(folder / "kernels.so", flags=flags)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+@pytest.mark.parametrize("fuzz", FUZZ, ids=lambda path: path.stem)
 def test_no_access_beyond_a_buffer_nothing_undefined_no_race_no_number_unwritten(
-    sanitizers: str, tmp_path: Path
+    fuzz: Path, instrumented: tuple[list[str], Path], tmp_path: Path
 ) -> None:
-    flags = [*FLAGS, f"-fsanitize={sanitizers}"]
-    if not compiles(flags, tmp_path):
-        pytest.skip(f"there is no compiler with -fsanitize={sanitizers}")
-    command = build.compiler()
+    command, (flags, library), program = build.compiler(), instrumented, tmp_path / fuzz.stem
     assert command is not None
-    library = build.build(tmp_path / "kernels.so", flags=flags)
-    for fuzz in FUZZ:
-        program = tmp_path / fuzz.stem
-        made = [str(fuzz), str(library), "-pthread", "-o", str(program)]
-        subprocess.run([*command, "-std=c++17", *flags, f"-I{build.SOURCES}", *made], check=True)
-        done = subprocess.run([str(program), "150"], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (fuzz.name, done.stderr[-3000:])
-        assert "portable: 150 cases" in done.stdout
+    subprocess.run(
+        [*command, "-std=c++17", *flags, f"-I{build.SOURCES}", str(fuzz), str(library), "-pthread", "-o", str(program)],
+        check=True,
+    )
+    done = subprocess.run([str(program), "150"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "portable: 150 cases" in done.stdout

@@ -15,6 +15,7 @@ from unrolled import state as states
 from unrolled.cells.base import Cell
 from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
+from unrolled.errors import BadOption
 from unrolled.kernels import library
 from unrolled.kernels.attention import Scorer
 from unrolled.unroll import attending, attending_fused, fused
@@ -277,5 +278,8 @@ def test_a_batch_and_a_state_that_do_not_fit_are_refused_before_they_are_read() 
     for sizes in ([3, 3, 3], [3, 4, 4], [3, 0, 8]):
         with pytest.raises(ValueError, match="sizes"):
             attending_fused.attempt(*c._replace(x=PackedSequence(c.x.data, torch.tensor(sizes))))
-    with pytest.raises(ValueError, match=r"a state must be \(3, 9\) in float32 on the CPU, not \(2, 9\)"):
-        attending_fused.attempt(*c._replace(state=c.cell.initial_state(2)))
+    with pytest.raises(ValueError, match=r"a state must be \(3, 9\) in float32 on the CPU, not \(3, 8\)"):
+        attending_fused.attempt(*c._replace(state=(torch.zeros(3, 8), torch.zeros(3, 8))))
+    for unroll in (attending.unroll, attending_fused.attempt):
+        with pytest.raises(BadOption, match="the memory has 3 rows, the state has 2"):
+            unroll(*c._replace(state=c.cell.initial_state(2)))

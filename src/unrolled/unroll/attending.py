@@ -17,7 +17,7 @@ anywhere. Slow and plain: `attending_fused` must equal it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +116,7 @@ def unroll(
 
     Raises `BadOption` where something does not fit.
     """
-    must_read(cell, scorer, x, memory)
+    must_read(cell, scorer, x, memory, state)
     read = source(scorer, memory, lengths)
     cell = cell.for_unroll()
     sizes = x.batch_sizes.tolist()
@@ -136,10 +136,12 @@ def unroll(
     return Attended(outputs, contexts, weights, states.concat([state, *reversed(ended)]))
 
 
-def must_read(cell: Any, scorer: Scorer, x: PackedSequence, memory: Tensor) -> None:
+def must_read(cell: Cell, scorer: Scorer, x: PackedSequence, memory: Tensor, state: State | None) -> None:
     """Raise `BadOption` where the cell does not read these elements with a context, or the batches differ."""
     wanted = cell.input_size - scorer.key.shape[1]
     if x.data.dim() != 2 or x.data.shape[1] != wanted:
         raise BadOption(f"the targets' elements have {wanted} features, not {tuple(x.data.shape[1:])}")
     if int(x.batch_sizes[0]) != len(memory):
         raise BadOption(f"the targets have {int(x.batch_sizes[0])} rows, the memory has {len(memory)}")
+    if state is not None and states.rows(state) != len(memory):
+        raise BadOption(f"the memory has {len(memory)} rows, the state has {states.rows(state)}")

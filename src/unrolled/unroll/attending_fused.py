@@ -65,7 +65,7 @@ def attempt(
     cell: Cell, scorer: Scorer, x: PackedSequence, memory: Tensor, lengths: Tensor, state: State | None = None
 ) -> Attended | None:
     """Arguments and results as `attending.unroll`; None where the kernels do not run this."""
-    attending.must_read(cell, scorer, x, memory)
+    attending.must_read(cell, scorer, x, memory, state)
     attending.must_fit(scorer, memory, lengths)
     if not supports(cell, scorer, x, memory, lengths):
         return None
