@@ -52,13 +52,13 @@ void must_be_equal(const Buffer& a, const Buffer& b, const char* what) {
 
 struct Case {
   bool lstm = draw(0, 1);
-  int64_t half = draw(0, 1), hidden = draw(0, 3) ? draw(1, 40) : draw(60, 140), units = draw(1, 70);
-  int64_t features = draw(0, 3) ? draw(1, 40) : draw(100, 300), places = draw(1, 9), batch = draw(1, 15);
+  int64_t half = draw(0, 1), hidden = draw(0, 5) ? draw(1, 30) : draw(60, 100), units = draw(1, 40);
+  int64_t features = draw(0, 3) ? draw(1, 40) : draw(120, 180), places = draw(1, 6), batch = draw(1, 13);
   int64_t threads = draw(1, 4), elements = 0;
   std::vector<int64_t> sizes, starts, first, lengths;
 
   Case() {
-    for (int64_t alive = batch; alive > 0 && sizes.size() < 8; alive -= draw(0, 3) ? 0 : draw(0, alive)) {
+    for (int64_t alive = batch; alive > 0 && sizes.size() < 5; alive -= draw(0, 3) ? 0 : draw(0, alive)) {
       sizes.push_back(alive), starts.push_back(elements), elements += alive;
     }
     for (int64_t row = 0; row < batch; row++) first.push_back(row * places), lengths.push_back(draw(1, places));

@@ -232,6 +232,18 @@ def test_a_graph_can_be_gone_through_twice_and_gradients_nobody_asks_for_are_lef
     assert c.cell.weight_ih.grad is None
 
 
+def test_what_is_given_is_not_written_to() -> None:
+    c = case("lstm", SIZES[1], TARGETS[3])
+    found = compiled(*c)
+    came = found.outputs.data, found.contexts.data, found.weights.data, *states.leaves(found.state)
+    given = [torch.randn_like(t) for t in came]
+    all_of_it = *given, c.memory, c.x.data, *states.leaves(c.state), *came
+    before = [t.detach().clone() for t in all_of_it]
+    torch.autograd.grad(came, list(c.cell.parameters()), given)
+    for mine, old in zip(all_of_it, before, strict=True):
+        torch.testing.assert_close(mine.detach(), old, rtol=0, atol=0, equal_nan=True)
+
+
 def test_large_scores_saturate_as_the_references_do() -> None:
     c = case("gru", SIZES[1], TARGETS[3])
     for scale in (1e2, 1e4):
