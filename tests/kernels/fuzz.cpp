@@ -106,7 +106,7 @@ struct Direction {
     l.middle = c.middle() ? middle.data.get() : nullptr, l.h0 = h0, l.c0 = c0, l.h = again, l.h_stride = p;
     l.c = c.memory() ? state.data.get() : nullptr, l.last = last;
     l.dh = dh, l.dh_stride = p, l.dgates = dgates, l.dh_carry = first, l.dc_carry = memories;
-    l.dx = dx, l.dx_stride = c.input, l.dih = dih, l.dhh = dhh, l.dbias = dbias, l.dvectors = dvectors;
+    l.dx = dx, l.dx_stride = c.input, l.dih = dih, l.dih_stride = c.input, l.dhh = dhh, l.dbias = dbias, l.dvectors = dvectors;
     return l;
   }
   void begin() const {

@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils.rnn import pack_sequence
 
 from unrolled.errors import BadOption
-from unrolled.layers.attention import AdditiveScore, row_softmax
+from unrolled.layers.attention import AdditiveScore, QueryScore, row_softmax
 from unrolled.layers.packed import rows
 
 
@@ -44,3 +44,24 @@ def test_the_softmax_has_the_right_gradient():
 def test_sizes_below_1_are_refused(sizes, name):
     with pytest.raises(BadOption, match=f"{name} must be 1 or more, not 0"):
         AdditiveScore(*sizes)
+
+
+def test_a_score_with_a_query_by_hand():
+    score = QueryScore(1, 2, 1)
+    with torch.no_grad():
+        score.key.weight.copy_(torch.tensor([[0.5]]))
+        score.query.weight.copy_(torch.tensor([[2.0, -1.0]]))
+        score.query.bias.copy_(torch.tensor([0.1]))
+        score.value.weight.copy_(torch.tensor([[3.0]]))
+        found = score(torch.tensor([[[0.7], [-0.2]]]), torch.tensor([[0.4, 0.9]]))
+    query = 2 * 0.4 - 0.9 + 0.1
+    assert found.tolist() == [pytest.approx([3 * math.tanh(0.5 * k + query) for k in (0.7, -0.2)], rel=1e-5)]
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_sizes_of_a_score_with_a_query_below_1_are_refused(place):
+    sizes = [1, 1, 1]
+    sizes[place] = 0
+    name = ("key_size", "query_size", "hidden_size")[place]
+    with pytest.raises(BadOption, match=f"{name} must be 1 or more, not 0"):
+        QueryScore(*sizes)

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from unrolled.errors import BadOption
+from unrolled.kernels import attention_types
 from unrolled.kernels.build import LIBRARY
 
 VARIABLE = "UNROLLED_KERNELS"
@@ -21,12 +22,22 @@ VARIABLE = "UNROLLED_KERNELS"
 
 _SIZES = {
     *("steps", "batch", "hidden", "output", "input", "reverse", "given", "keep"),
-    *("x_stride", "ih_stride", "hh_stride", "hr_stride", "gates_stride", "h_stride", "dh_stride", "dx_stride"),
+    *(
+        "x_stride",
+        "ih_stride",
+        "hh_stride",
+        "hr_stride",
+        "gates_stride",
+        "h_stride",
+        "dh_stride",
+        "dx_stride",
+        "dih_stride",
+    ),
 }
 _FIELDS = """
     steps batch hidden output input reverse sizes starts x x_stride ih ih_stride hh hh_stride hr hr_stride
     bias_ih bias_hh vectors packed gates gates_stride cells middle h0 c0 h h_stride c last given keep
-    dh dh_stride dgates dtotal dh_carry dc_carry dx dx_stride dih dhh dhr dbias dvectors weights second added
+    dh dh_stride dgates dtotal dh_carry dc_carry dx dx_stride dih dih_stride dhh dhr dbias dvectors weights second added
 """
 
 
@@ -34,6 +45,23 @@ class Layer(Structure):
     """`csrc/layer.h`: one direction of one layer."""
 
     _fields_ = [(name, c_int64 if name in _SIZES else c_void_p) for name in _FIELDS.split()]
+
+
+class Product(Structure):
+    """`csrc/gemm_types.h`: c = a b + bias, or c += a b."""
+
+    _fields_ = [
+        ("a", c_void_p),
+        ("a_stride", c_int64),
+        ("rows", c_int64),
+        ("depth", c_int64),
+        ("columns", c_int64),
+        ("b", c_void_p),
+        ("bias", c_void_p),
+        ("c", c_void_p),
+        ("c_stride", c_int64),
+        ("add", c_int64),
+    ]
 
 
 class Linear(Structure):
@@ -97,11 +125,22 @@ _FUNCTIONS = {
     "unrolled_pack": (None, [c_int64, c_int64, POINTER(Layer), c_int64]),
     "unrolled_forward": (None, [c_int64, c_int64, POINTER(Layer), c_int64, c_int64]),
     "unrolled_backward": (None, [c_int64, c_int64, POINTER(Layer), c_int64, c_int64]),
+    "unrolled_before": (None, [c_int64, c_int64, POINTER(Layer), c_int64, c_int64]),
+    "unrolled_after": (None, [c_int64, c_int64, POINTER(Layer), c_int64]),
+    "unrolled_last": (None, [POINTER(Layer)]),
+    "unrolled_matrix_size": (c_int64, [c_int64] * 3),
+    "unrolled_matrix_pack": (None, [c_int64, c_void_p, *[c_int64] * 4, c_void_p, c_int64]),
+    "unrolled_matrix_multiply": (None, [c_int64, POINTER(Product), c_int64]),
+    "unrolled_matrix_outer": (
+        None,
+        [c_int64, c_void_p, *[c_int64] * 3, c_void_p, c_int64, c_int64, c_void_p, c_int64, c_void_p, c_int64],
+    ),
     "unrolled_step": (None, [c_int64, c_int64, c_void_p, c_void_p, c_int64]),
     "unrolled_linear_forward": (None, [POINTER(Linear), c_int64, c_int64]),
     "unrolled_linear_backward": (None, [POINTER(Linear), c_int64, c_int64]),
     "unrolled_softmax_room": (c_int64, [c_int64, POINTER(Softmax), c_int64]),
     "unrolled_softmax": (None, [c_int64, POINTER(Softmax), c_int64]),
+    **attention_types.FUNCTIONS,
 }
 
 

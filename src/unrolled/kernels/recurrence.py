@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unrolled.kernels import products
 from unrolled.kernels.library import Layer, load
+from unrolled.kernels.matrix import rows
 
 SMALL = 1 << 20
 """Multiplications of a pass below which a second thread costs more than it brings."""
@@ -167,7 +168,7 @@ def forward(
         Outputs (elements, directions * output), the state after each row's last element, what was kept.
     """
     _look_at(x, sizes, starts)
-    library, k, x, batch = _library(), KINDS[kind], _rows(x), int(sizes[0])
+    library, k, x, batch = _library(), KINDS[kind], rows(x), int(sizes[0])
     given = [w if isinstance(w, Packed) else _given(kind, w) for w in weights]
     each = [_sizes(kind, w) for w in given]
     outputs = x.new_empty(len(x), sum(output for _, output in each))
@@ -228,7 +229,7 @@ def backward(
         half: whether products are of bfloat16.
     """
     library, k = _library(), KINDS[kind]
-    x, gradient, batch = _rows(x), _rows(gradient), int(sizes[0])
+    x, gradient, batch = rows(x), rows(gradient), int(sizes[0])
     dx = torch.empty_like(x, memory_format=torch.contiguous_format) if need_x else None
     layers, alive, found, work, at = (Layer * len(weights))(), [], [], 0, 0
     for place, (layer, given, state, held, last) in enumerate(
@@ -249,7 +250,8 @@ def backward(
         layer.dh, layer.dh_stride = gradient.data_ptr() + 4 * at, gradient.stride(0)
         layer.dgates, layer.dtotal, layer.dh_carry = dgates.data_ptr(), _pointer(dtotal), dh.data_ptr()
         layer.dc_carry, layer.dx, layer.dx_stride = _pointer(dc), _pointer(dx), x.shape[1]
-        layer.dih, layer.dhh, layer.dhr = got.ih.data_ptr(), got.hh.data_ptr(), _pointer(got.hr)
+        layer.dih, layer.dih_stride = got.ih.data_ptr(), x.shape[1]
+        layer.dhh, layer.dhr = got.hh.data_ptr(), _pointer(got.hr)
         layer.dbias, layer.dvectors = sums.data_ptr(), _pointer(got.vectors)
         # Nothing asks for what torch's products are to give.
         if products.are_torchs(half, len(x) * w.ih.numel()):
@@ -299,17 +301,12 @@ def _state(state: Tensor, batch: int, features: int) -> Tensor:
     return state.contiguous()
 
 
-def _rows(x: Tensor) -> Tensor:
-    """With rows of neighbouring floats."""
-    return x if x.stride(1) == 1 and x.stride(0) >= x.shape[1] else x.contiguous()
-
-
 def _given(kind: str, w: Weights) -> Weights:
     """The weights as the compiled code reads them: rows of neighbouring floats, vectors without gaps."""
     if not _fit(kind, w, w.ih.shape[-1]):
         raise ValueError(f"these are no weights of a {kind}: {[None if t is None else tuple(t.shape) for t in w]}")
     bias_ih, bias_hh, vectors = (None if t is None else t.contiguous() for t in (w.bias_ih, w.bias_hh, w.vectors))
-    return Weights(_rows(w.ih), _rows(w.hh), bias_ih, bias_hh, vectors, None if w.hr is None else _rows(w.hr))
+    return Weights(rows(w.ih), rows(w.hh), bias_ih, bias_hh, vectors, None if w.hr is None else rows(w.hr))
 
 
 def _sizes(kind: str, w: Weights | Packed) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from unrolled.errors import BadOption
 from unrolled.kernels.library import Softmax, load
-from unrolled.kernels.recurrence import _pointer, _rows, _threads
+from unrolled.kernels.matrix import rows
+from unrolled.kernels.recurrence import _pointer, _threads
 
 ROOM = 16 << 20
 """Bytes of a chunk's logits: what a third-level cache holds beside the weights. With fewer rows the weights and their
@@ -77,7 +78,7 @@ def _run(
     _look_at(given, smoothing, factors)
     library, (x, weight, bias) = load(), (given.x, given.weight, given.bias)
     assert library is not None
-    x, weight, bias = _rows(x), _rows(weight), None if bias is None else bias.contiguous()
+    x, weight, bias = rows(x), rows(weight), None if bias is None else bias.contiguous()
     targets, factors = given.targets.contiguous(), None if factors is None else factors.contiguous()
     found = x.new_empty(len(x))
     dx = x.new_empty(x.shape) if need[0] else None

@@ -6,6 +6,10 @@ networks, eq. 5 and 6):
 
     e_j = v . tanh(W k_j + b)
 
+With a query h, the state of a decoder, the score is the paper's:
+
+    e_j = v . tanh(W_k k_j + W_q h + b)
+
 Weights are the softmax of the scores over the elements of one row.
 """
 
@@ -15,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import BadOption
+from unrolled.kernels.attention import Scorer
 
 
 class AdditiveScore(nn.Module):
@@ -43,6 +48,44 @@ class AdditiveScore(nn.Module):
     def forward(self, keys: Tensor) -> Tensor:
         """keys: (…, key) -> scores: (…)."""
         return self.value(self.key(keys).tanh()).squeeze(-1)
+
+
+class QueryScore(nn.Module):
+    """The additive score of keys, given a query. A decoder (`layers/decoder.py`) looks for it at its memory.
+
+    The bias, of which the paper has none, is that of the query: one of the keys would add up with it to the same.
+
+    Args:
+        key_size, query_size: features of a key and of a query.
+        hidden_size: units of the small network.
+        bias: whether it has one.
+    """
+
+    def __init__(
+        self,
+        key_size: int,
+        query_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, size in (("key_size", key_size), ("query_size", query_size), ("hidden_size", hidden_size)):
+            if size < 1:
+                raise BadOption(f"{name} must be 1 or more, not {size}")
+        self.key = nn.Linear(key_size, hidden_size, bias=False, device=device, dtype=dtype)
+        self.query = nn.Linear(query_size, hidden_size, bias=bias, device=device, dtype=dtype)
+        self.value = nn.Linear(hidden_size, 1, bias=False, device=device, dtype=dtype)
+
+    def forward(self, keys: Tensor, query: Tensor) -> Tensor:
+        """keys: (batch, source, key), query: (batch, query) -> scores: (batch, source)."""
+        return self.value((self.key(keys) + self.query(query).unsqueeze(1)).tanh()).squeeze(-1)
+
+    def weights(self) -> Scorer:
+        """As the unrolls take them."""
+        return Scorer(self.key.weight, self.query.weight, self.query.bias, self.value.weight[0])
 
 
 def row_softmax(scores: Tensor, rows: Tensor, batch: int) -> Tensor:

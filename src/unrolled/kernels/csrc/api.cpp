@@ -230,7 +230,9 @@ void weights_back(const Call& call, const Member& me, const Layer& l, const Poin
     if (mine.to <= mine.from) continue;
     Outer p = {l.dgates + first, l.gates_stride, rows, elements, 0, nullptr, nullptr, 0, 0, 0, nullptr, nullptr, 0,
                l.dbias + first};
-    if (s->ih >= 0 && l.dih) p.columns = l.input, p.b = of.x.data(), p.c = l.dih + s->ih * l.hidden * l.input, p.c_stride = l.input;
+    if (s->ih >= 0 && l.dih) {
+      p.columns = l.input, p.b = of.x.data(), p.c = l.dih + s->ih * l.hidden * l.dih_stride, p.c_stride = l.dih_stride;
+    }
     if (s->hh >= 0) {
       p.more_columns = l.output, p.more_b = s->middle ? of.middle.data() : of.before.data();
       p.more_c = l.dhh + s->hh * l.hidden * l.output, p.more_stride = l.output;
@@ -353,6 +355,34 @@ EXPORT void unrolled_backward(int64_t cell, int64_t half, Layer* layers, int64_t
     for (int64_t d = 0; d < count; d++) weights_back(call, me, layers[d], pointers[d]);
   });
 }
+
+// The phases of a pass forwards before the recurrence, and of one back before it and after it, for loops that have more
+// in each step than the recurrence.
+EXPORT void unrolled_before(int64_t cell, int64_t half, Layer* layer, int64_t backwards, int64_t threads) {
+  Call call(cell, half);
+  place(call, *layer, backwards);
+  int64_t elements = layer->starts[layer->steps - 1] + layer->sizes[layer->steps - 1];
+  Barrier all;
+  in_team(static_cast<int>(threads), [&](int k, int members) {
+    Member me = {k, members};
+    if (backwards) return pack_backward(call, me, *layer);
+    pack_forward(call, me, *layer);
+    all.wait(members);
+    read_input(call, me, *layer, elements);
+  });
+}
+
+EXPORT void unrolled_after(int64_t cell, int64_t half, Layer* layer, int64_t threads) {
+  Call call(cell, half);
+  Pointers pointers(*layer);
+  in_team(static_cast<int>(threads), [&](int k, int members) {
+    input_back(call, {k, members}, layer, 1, static_cast<int64_t>(pointers.x.size()));
+    weights_back(call, {k, members}, *layer, pointers);
+  });
+}
+
+// The last hidden state of each row.
+EXPORT void unrolled_last(const Layer* layer) { last({0, 1}, *layer); }
 
 // One tick. The hidden state goes from layer->h0 to layer->h, and the two change places, so that the next call goes on
 // from here.

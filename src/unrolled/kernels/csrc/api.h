@@ -19,4 +19,7 @@ EXPORT int64_t unrolled_packed_size(int64_t cell, int64_t half, int64_t input, i
 EXPORT void unrolled_pack(int64_t cell, int64_t half, Layer* layer, int64_t threads);
 EXPORT void unrolled_forward(int64_t cell, int64_t half, Layer* layers, int64_t count, int64_t threads);
 EXPORT void unrolled_backward(int64_t cell, int64_t half, Layer* layers, int64_t count, int64_t threads);
+EXPORT void unrolled_before(int64_t cell, int64_t half, Layer* layer, int64_t backwards, int64_t threads);
+EXPORT void unrolled_after(int64_t cell, int64_t half, Layer* layer, int64_t threads);
+EXPORT void unrolled_last(const Layer* layer);
 EXPORT void unrolled_step(int64_t cell, int64_t half, Layer* layer, const float* x, int64_t threads);

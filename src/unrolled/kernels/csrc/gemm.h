@@ -23,7 +23,11 @@ INLINE void multiply_rows(const Product& p, Index from, Index to, F source) {
       in_tiles(from, to, [&](Index row, Index height) {
         const W* rows[ROWS];
         Totals totals;
-        for (Index m = 0; m < height; m++) rows[m] = source(row + m) + k;
+        for (Index m = 0; m < height; m++) {
+          rows[m] = source(row + m) + k;
+          // Asked for while the product is under way: most of it was not touched for long.
+          for (Index v = 0; v < width; v++) __builtin_prefetch(p.c + (row + m) * p.c_stride + first + v * L, 1);
+        }
         product(height, width, rows, panel, depth, totals);
         for (Index m = 0; m < height; m++) {
           for (Index v = 0; v < width; v++) {

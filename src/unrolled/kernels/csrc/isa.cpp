@@ -1,6 +1,7 @@
 // The kernels, for the instruction set that this file is compiled for. -DISA=name says its name.
 #include "kernels.h"
 
+#include "attention.h"
 #include "gemm.h"
 #include "linear.h"
 #include "recurrence.h"
@@ -41,6 +42,9 @@ constexpr SoftmaxKernels softmax = {
     words::room<W>, words::scratch_size<W>, words::ahead<W>, words::whole_rows, words::back<W>,
 };
 
+template <class Cell, class W>
+constexpr AttentionKernels attention = {attention_room<Cell, W>, attend<Cell, W>, attend_back<Cell, W>};
+
 // As many multiplications and additions as the processor can do, in registers alone; returns their number.
 static Index spin(Index half, Index rounds) {
   constexpr int count = ROWS * MOST;
@@ -71,4 +75,6 @@ extern const Kernels TABLE(ISA);
 const Kernels TABLE(ISA) = {
     NAME(ISA), ISA::MOST * ISA::L, {ISA::type<float>, ISA::type<ISA::Half>}, ISA::peepholes_back, ISA::spin, ISA::linear,
     {ISA::softmax<float>, ISA::softmax<ISA::Half>},
+    {{ISA::attention<ISA::LSTMs<false, false>, float>, ISA::attention<ISA::GRU, float>},
+     {ISA::attention<ISA::LSTMs<false, false>, ISA::Half>, ISA::attention<ISA::GRU, ISA::Half>}},
 };

@@ -52,6 +52,15 @@ struct SoftmaxKernels {
   void (*back)(const Chunk&, int64_t part, int64_t from, int64_t to, void* scratch);
 };
 
+struct Attention;
+struct Attending;
+
+// Of a decoder that attends. Room is in halves.
+struct AttentionKernels {
+  int64_t (*room)(const Layer&, const Attention&, int64_t rows);
+  void (*attend)(const Attending&), (*back)(const Attending&);
+};
+
 struct Kernels {
   const char* name;
   int64_t panel;        // columns of a panel, but for those of `pack_forward`
@@ -60,4 +69,5 @@ struct Kernels {
   int64_t (*spin)(int64_t half, int64_t rounds);
   LinearKernels linear;
   SoftmaxKernels softmax[2];  // float, bfloat16
+  AttentionKernels attention[2][2];  // float, bfloat16; LSTM, GRU
 };

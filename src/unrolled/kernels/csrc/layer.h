@@ -47,7 +47,8 @@ extern "C" struct Layer {
   float* dc_carry;         // (batch, hidden) the same of the cell states
   float* dx;               // (elements, dx_stride) gradient of x, or none
   int64_t dx_stride;
-  float* dih;              // (blocks * hidden, input), or none
+  float* dih;              // (blocks * hidden, dih_stride), or none
+  int64_t dih_stride;
   float* dhh;              // (blocks * hidden, output)
   float* dhr;              // (output, hidden)
   float* dbias;            // (width * hidden,) sums of dgates
