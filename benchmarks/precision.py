@@ -16,7 +16,7 @@ from statistics import mean, stdev
 
 from quality import RUNS, Measured, measured
 
-EPOCHS = {"ud_en_ewt": 10, "sst2": 4, "trec_questions": 20}
+EPOCHS = {"ud_en_ewt": 6, "sst2": 4, "trec_questions": 20}
 """On one core minutes for the first, one or two for the others."""
 PRECISIONS = ("float32", "bfloat16")
 

@@ -84,7 +84,7 @@ def test_a_cell_without_such_a_loop_is_refused() -> None:
 
 
 def test_sizes_that_do_not_add_up_are_refused() -> None:
-    with pytest.raises(ValueError, match="the sizes add up to 4 elements, there are 5"):
+    with pytest.raises(ValueError, match=r"all add up to the elements: sizes \[.*\], 5 elements"):
         run(batch=Batch(BATCH.x, torch.tensor([2, 2]), torch.tensor([0, 2])))
 
 

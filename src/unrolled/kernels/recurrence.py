@@ -240,7 +240,7 @@ def backward(
         _fill(layer, w, room, hidden)
         h0, dh = _state(state[0], batch, output), _state(last[0], batch, output).clone()
         c0, dc = (_state(state[1], batch, hidden), _state(last[1], batch, hidden).clone()) if k.memory else (None, None)
-        dgates, dtotal = torch.empty_like(held.gates), x.new_empty(len(x), output) if given.hr is not None else None
+        dgates, dtotal = torch.empty_like(held.gates), None if w.hr is None else x.new_empty(len(x), output)
         got = Weights(*(None if t is None else x.new_empty(t.shape) for t in given))  # type: ignore[arg-type]
         sums = x.new_empty(k.width * hidden)
         _where(layer, x, sizes, starts, place)
@@ -253,7 +253,6 @@ def backward(
         layer.dih, layer.dih_stride = got.ih.data_ptr(), x.shape[1]
         layer.dhh, layer.dhr = got.hh.data_ptr(), _pointer(got.hr)
         layer.dbias, layer.dvectors = sums.data_ptr(), _pointer(got.vectors)
-        # Nothing asks for what torch's products are to give.
         if products.are_torchs(half, len(x) * w.ih.numel()):
             layer.dx, layer.dih, layer.given = None, None, 1
         alive.append((w, room, h0, c0, dgates, dtotal))
