@@ -1,7 +1,7 @@
-// Holds the kernels against the cells' equations in double precision (`scalar.h`), on random sizes and lengths: outputs,
-// states, every gradient, and the ticks of a stream, by one thread and by several; and looks that as many threads give
-// the same bits again, whether the weights were laid out in that call or ahead of it. Without Python, so that it also
-// runs where only a compiler and an emulator are, as for another processor.
+// Holds the kernels against the cells' equations in double precision (`scalar.h`), on random sizes and lengths:
+// outputs, states, every gradient, and the ticks of a stream, by one thread and by several; and looks that as many
+// threads give the same bits again, whether the weights were laid out in that call or ahead of it. Without Python, so
+// that it also runs where only a compiler and an emulator are, as for another processor.
 //
 //     against_scalar [CASES] [BOUND]
 //

@@ -46,8 +46,8 @@ struct Room {
   }
 };
 
-// gap: floats between the rows of what the kernels only read; ahead: weights are laid out in a call of their own; given:
-// the input's share of the gates is there; need_x: the input's gradient is wanted.
+// gap: floats between the rows of what the kernels only read; ahead: weights are laid out in a call of their own;
+// given: the input's share of the gates is there; need_x: the input's gradient is wanted.
 struct Case {
   int64_t cell, half, hidden, output, input, batch, threads, directions, reverse, gap, bias_ih, bias_hh, ahead, given;
   int64_t need_x, elements = 0;
@@ -80,10 +80,11 @@ struct Case {
   int64_t spread(int64_t rows, int64_t columns) const { return (rows - 1) * stride(columns) + columns; }
 
   void print(const char* what) const {
-    std::fprintf(stderr, "%s; cell %d, half %d, hidden %d, output %d, input %d, batch %d, steps %d, threads %d, ", what,
-                 int(cell), int(half), int(hidden), int(output), int(input), int(batch), int(sizes.size()), int(threads));
-    std::fprintf(stderr, "directions %d, reverse %d, biases %d %d, laid out ahead %d, given %d, need_x %d\n",
-                 int(directions), int(reverse), int(bias_ih), int(bias_hh), int(ahead), int(given), int(need_x));
+    std::fprintf(stderr, "%s; cell %d, half %d, hidden %d, output %d, input %d, batch %d, steps %d, ", what, int(cell),
+                 int(half), int(hidden), int(output), int(input), int(batch), int(sizes.size()));
+    std::fprintf(stderr, "threads %d, directions %d, reverse %d, biases %d %d, ahead %d, given %d, need_x %d\n",
+                 int(threads), int(directions), int(reverse), int(bias_ih), int(bias_hh), int(ahead), int(given),
+                 int(need_x));
   }
 };
 

@@ -63,8 +63,8 @@ T tick(int64_t cell, int64_t n, T* g, const T* a, const float* v, T h, T& c) {
 }
 
 // The gradient of the gates' arguments, d, from that of what `tick` gave, and dc. dc becomes that of the state before;
-// gives what dh passes on without the weights. shown: h after, as the kernels gave it: where a sum is near zero, rounding
-// says on which side of ReLU's corner it falls.
+// gives what dh passes on without the weights. shown: h after, as the kernels gave it: where a sum is near zero,
+// rounding says on which side of ReLU's corner it falls.
 template <class T>
 T back(int64_t cell, int64_t n, const T* g, const float* v, T h, T shown, T c_before, T c, T dh, T& dc, T* d) {
   T t = std::tanh(c);
