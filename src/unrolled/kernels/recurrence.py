@@ -121,6 +121,8 @@ def _fit(kind: str, w: Weights, input_size: int) -> bool:
     rows, output = w.hh.shape
     hidden = rows // KINDS[kind].blocks
     projected = w.hr is not None and w.hr.shape == (output, hidden)
+    if hidden < 1 or output < 1 or input_size < 1 or (w.bias_ih is None) is not (w.bias_hh is None):
+        return False  # nothing to multiply, or half of the biases: the kernels are not for these
     biases = all(b is None or b.shape == (rows,) for b in (w.bias_ih, w.bias_hh))
     peepholes = (
         w.vectors is None if kind != "lstm_peephole" else w.vectors is not None and w.vectors.shape == (3, hidden)
@@ -166,7 +168,7 @@ def forward(
     Returns:
         Outputs (elements, directions * output), the state after each row's last element, what was kept.
     """
-    library, k = _library(), KINDS[kind]
+    library, k, half = _library(), KINDS[kind], _in_one_type(weights, half)
     _look_at(x, sizes, starts)
     x, batch = _rows(x), int(sizes[0])
     given = [w if isinstance(w, Packed) else _given(kind, w) for w in weights]
@@ -179,7 +181,7 @@ def forward(
     for place, (layer, w, (hidden, output), state) in enumerate(zip(layers, given, each, states, strict=True)):
         if isinstance(w, Packed):
             _must_read(w.input, x)
-            half, room = w.half, w.room
+            room = w.room
             _fill_packed(layer, w)
         else:
             _must_read(w.ih.shape[1], x)
@@ -291,6 +293,14 @@ def _look_at(x: Tensor, sizes: Tensor, starts: Tensor) -> None:
             "sizes must be above zero and never grow, starts be the sums of those before, and all add up to the "
             f"elements: sizes {sizes.tolist()}, {len(x)} elements"
         )
+
+
+def _in_one_type(weights: Sequence[Packed | Weights], half: bool) -> bool:
+    """Whether the weights of a layer's one or two directions are multiplied in bfloat16: those of all, or of none."""
+    types = {w.half if isinstance(w, Packed) else half for w in weights}
+    if len(types) != 1 or len(weights) > 2:
+        raise ValueError(f"a layer has 1 or 2 directions, in one type: {len(weights)} in {len(types)} are given")
+    return types.pop()
 
 
 def _must_read(features: int, x: Tensor) -> None:
