@@ -75,7 +75,7 @@ def streams() -> Call:
     for kind, cell in (("lstm", LSTM(8, 24)), ("gru", GRU(8, 24))):
         weights = Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
         with torch.no_grad():
-            made += [Stream(kind, recurrence.pack(kind, weights, half), 8, 24) for half in (False, True)]
+            made += [Stream(kind, recurrence.pack(kind, weights, half)) for half in (False, True)]
     x = torch.randn(1, 8)
 
     def call(k: int) -> None:

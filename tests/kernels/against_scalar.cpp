@@ -1,6 +1,7 @@
-// Holds the kernels against the cells' equations in double precision (`scalar.h`), on random sizes and lengths: outputs,
-// states, every gradient, and one tick of a stream. Without Python, so that it also runs where only a compiler and an
-// emulator are, as for another processor.
+// Holds the kernels against the cells' equations in double precision (`scalar.h`), on random sizes and lengths:
+// outputs, states, every gradient, and the ticks of a stream, by one thread and by several; and looks that as many
+// threads give the same bits again, whether the weights were laid out in that call or ahead of it. Without Python, so
+// that it also runs where only a compiler and an emulator are, as for another processor.
 //
 //     against_scalar [CASES] [BOUND]
 //
@@ -10,20 +11,31 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <map>
+#include <string>
 
-#include "api.h"
 #include "cases.h"
 #include "scalar.h"
 
 namespace {
 
 double bound = 2e-6;
-double worst[2] = {0, 0};  // in float32, in bfloat16; as a share of a tensor's largest number
+
+// Off at most: in float32, in bfloat16, as a share of a tensor's largest number.
+struct Worst {
+  double of[2] = {0, 0};
+};
+std::map<std::string, Worst> worst;
+
+// A layer's direction as it should be, in double precision, and as rounding alone makes it.
+struct Right {
+  Scalar<double> exact;
+  Scalar<float> rounded;
+};
 
 // A tensor of few numbers may be small because what it sums up cancels: there the error of the same sums in float is
 // the measure.
-void must_agree(const Case& c, const char* what, const float* found, const std::vector<double>& right,
+void must_agree(const Case& c, const char* what, const Buffer& found, const std::vector<double>& right,
                 const std::vector<float>& rounded) {
   double scale = 0, error = 0, rounding = 0;
   for (std::size_t k = 0; k < right.size(); k++) {
@@ -33,132 +45,133 @@ void must_agree(const Case& c, const char* what, const float* found, const std::
   }
   double allowed = (c.half ? 2500 : 1) * bound * scale;
   if (!c.half && right.size() <= 16 && bound > 1e-7) allowed = std::max({allowed, 2 * rounding, 2e-7});
-  if (scale > 0.01) worst[c.half] = std::max(worst[c.half], error / scale);
+  double& most = worst[unrolled_isa()].of[c.half];
+  if (scale > 0.01) most = std::max(most, error / scale);
   if (error <= allowed) return;
-  std::fprintf(stderr,
-               "%s: off by %g where %g is allowed; cell %lld, half %lld, hidden %lld, input %lld, batch %lld, steps %zu, "
-               "threads %lld, reverse %lld\n",
-               what, error, allowed, (long long)c.cell, (long long)c.half, (long long)c.hidden, (long long)c.input,
-               (long long)c.batch, c.sizes.size(), (long long)c.threads, (long long)c.reverse);
-  std::exit(1);
+  std::fprintf(stderr, "%s: %s: off by %g where %g is allowed", unrolled_isa(), what, error, allowed);
+  c.print(""), std::exit(1);
 }
 
-// The parts of the weights' rows that the input is multiplied with, and the block of the gates where each begins.
-struct Part {
-  int64_t first, count, to;
-};
-std::vector<Part> parts(const Case& c) {
-  if (c.cell == 3) return {{0, 2, 0}, {2, 1, 3}};
-  return {{0, c.blocks(), 0}};
+// One direction's columns of what all write side by side.
+Buffer columns(const Case& c, const Buffer& all, int64_t direction) {
+  Buffer found(c.elements * c.output);
+  for (int64_t k = 0; k < found.size; k++) {
+    found.data[k] = all[(k / c.output * c.directions + direction) * c.output + k % c.output];
+  }
+  return found;
 }
 
-struct Run {
-  const Case& c;
-  const Inputs& in;
-  int64_t n = c.hidden, depth = c.blocks() * n, wide = c.width() * n;
-  bool memory = c.cell < 3;
-  Buffer gates{c.elements * wide}, h{c.elements * n}, cells{c.elements * n}, last{c.batch * n}, state{c.batch * n};
-  Buffer dgates{c.elements * wide}, dh0{c.batch * n}, dc0{c.batch * n}, dx{c.elements * c.input};
-  Buffer d_ih{depth * c.input}, d_hh{depth * n}, sums{wide};
-  Layer layer = {};
-
-  void forward() {
-    for (const Part& part : parts(c)) {
-      int64_t columns = part.count * n;
-      Buffer panels = packed(c, unrolled_packed_size(c.half, c.input, columns));
-      unrolled_pack(c.half, in.ih + part.first * n * c.input, c.input, c.input, columns, 1, panels, c.threads);
-      Product p = {in.x, c.input, c.elements, c.input, columns, panels, in.bias + part.first * n, gates + part.to * n,
-                   wide, 0};
-      unrolled_multiply(c.half, &p, c.threads);
-    }
-    Buffer panels = packed(c, unrolled_forward_size(c.cell, c.half, n));
-    unrolled_pack_forward(c.cell, c.half, in.hh, n, n, panels);
-    std::copy_n(in.c0.data.get(), state.size, state.data.get());
-    layer.steps = c.sizes.size(), layer.batch = c.batch, layer.hidden = n, layer.reverse = c.reverse;
-    layer.sizes = c.sizes.data(), layer.starts = c.starts.data(), layer.weights = panels, layer.vectors = in.vectors;
-    layer.gates = gates, layer.gates_stride = wide, layer.cells = memory ? cells.data.get() : nullptr;
-    layer.h0 = in.h0, layer.c0 = in.c0, layer.h = h, layer.h_stride = n, layer.keep = 1;
-    layer.c = memory ? state.data.get() : nullptr;
-    unrolled_forward(c.cell, c.half, &layer, 1, c.threads);
-    unrolled_last(&layer, last);
+void forward_must_agree(const Case& c, const Pass& found, const std::vector<Right>& right) {
+  for (int64_t d = 0; d < c.directions; d++) {
+    const auto& [exact, rounded] = right[d];
+    const Direction& one = found.of[d];
+    must_agree(c, "outputs", columns(c, found.h, d), exact.h, rounded.h);
+    must_agree(c, "last", one.last, exact.last, rounded.last);
+    must_agree(c, "gates", one.gates, exact.gates, rounded.gates);
+    if (c.middle()) must_agree(c, "middle", one.middle, exact.middle, rounded.middle);
+    if (!c.memory()) continue;
+    must_agree(c, "cell states", one.cells, exact.cells, rounded.cells);
+    must_agree(c, "last cell state", one.state, exact.c_last, rounded.c_last);
   }
+}
 
-  void backward() {
-    Buffer panels = packed(c, unrolled_packed_size(c.half, depth, n));
-    unrolled_pack(c.half, in.hh, n, depth, n, 0, panels, c.threads);
-    std::copy_n(in.dh_last.data.get(), dh0.size, dh0.data.get());
-    std::copy_n(in.dc_last.data.get(), dc0.size, dc0.data.get());
-    layer.weights = panels, layer.dh = in.dh, layer.dh_stride = n, layer.dgates = dgates, layer.dh_carry = dh0;
-    layer.dc_carry = memory ? dc0.data.get() : nullptr;
-    unrolled_backward(c.cell, c.half, &layer, 1, c.threads);
-    int64_t add = 0;
-    for (const Part& part : parts(c)) {
-      int64_t rows = part.count * n;
-      Buffer weights = packed(c, unrolled_packed_size(c.half, rows, c.input));
-      unrolled_pack(c.half, in.ih + part.first * n * c.input, c.input, rows, c.input, 0, weights, c.threads);
-      Product p = {dgates + part.to * n, wide, c.elements, rows, c.input, weights, nullptr, dx, c.input, add++};
-      unrolled_multiply(c.half, &p, c.threads);
-      unrolled_outer(c.half, dgates + part.to * n, wide, rows, c.elements, in.x, c.input, c.input,
-                     d_ih + part.first * n * c.input, c.input, 0, c.threads);
-    }
-    unrolled_recurrent_outer(c.half, &layer, depth, d_hh, n, c.threads);
-    unrolled_sums(dgates, wide, c.elements, wide, sums, c.threads);
+template <class T>
+std::vector<T> added(const std::vector<T>& one, const std::vector<T>& other) {
+  std::vector<T> sum = one;
+  for (std::size_t k = 0; k < sum.size(); k++) sum[k] += other[k];
+  return sum;
+}
+
+void backward_must_agree(const Case& c, const Pass& found, const std::vector<Right>& right) {
+  for (int64_t d = 0; d < c.directions; d++) {
+    const auto& [exact, rounded] = right[d];
+    const Direction& one = found.of[d];
+    must_agree(c, "gradient of the gates", one.dgates, exact.dgates, rounded.dgates);
+    must_agree(c, "gradient of the initial state", one.dh0, exact.dh0, rounded.dh0);
+    if (c.memory()) must_agree(c, "gradient of the initial cell state", one.dc0, exact.dc0, rounded.dc0);
+    if (!c.given) must_agree(c, "gradient of the input weights", one.dih, exact.dih, rounded.dih);
+    must_agree(c, "gradient of the recurrent weights", one.dhh, exact.dhh, rounded.dhh);
+    if (c.projected()) must_agree(c, "gradient of the projection", one.dhr, exact.dhr, rounded.dhr);
+    must_agree(c, "sums", one.dbias, exact.dbias, rounded.dbias);
+    if (c.cell == LSTM_PEEPHOLE) must_agree(c, "of the peepholes", one.dvectors, exact.dvectors, rounded.dvectors);
   }
+  if (c.given || !c.need_x) return;
+  std::vector<double> exact = right[0].exact.dx;
+  std::vector<float> rounded = right[0].rounded.dx;
+  if (c.directions == 2) exact = added(exact, right[1].exact.dx), rounded = added(rounded, right[1].rounded.dx);
+  must_agree(c, "gradient of the input", found.dx, exact, rounded);
+}
 
-  // The first element of every row, read by a stream: for the rows that have no other it is all.
-  void step(const Scalar<double>& right, const Scalar<float>& rounded) {
-    Buffer share(c.batch * wide), first(c.batch * n), before(c.batch * n), remembered(c.batch * n);
-    std::copy_n(in.h0.data.get(), before.size, before.data.get());
-    std::copy_n(in.c0.data.get(), remembered.size, remembered.data.get());
-    std::vector<Buffer> panels;
-    std::vector<Product> inputs;
-    for (const Part& part : parts(c)) {
-      int64_t columns = part.count * n;
-      panels.push_back(packed(c, unrolled_packed_size(c.half, c.input, columns)));
-      unrolled_pack(c.half, in.ih + part.first * n * c.input, c.input, c.input, columns, 1, panels.back(), 1);
-      inputs.push_back({in.x, c.input, c.batch, c.input, columns, panels.back(), in.bias + part.first * n,
-                        share + part.to * n, wide, 0});
-    }
-    Buffer recurrent = packed(c, unrolled_forward_size(c.cell, c.half, n));
-    unrolled_pack_forward(c.cell, c.half, in.hh, n, n, recurrent);
-    int64_t start = 0;
-    Layer one = {};
-    one.steps = 1, one.batch = c.batch, one.hidden = n, one.sizes = &c.batch, one.starts = &start;
-    one.weights = recurrent, one.vectors = in.vectors, one.gates = share, one.gates_stride = wide;
-    one.h0 = before, one.h = first, one.h_stride = n, one.c = memory ? remembered.data.get() : nullptr;
-    unrolled_step(c.cell, c.half, &one, inputs.data(), static_cast<int64_t>(inputs.size()));
-    must_agree(c, "a stream's first step", first, {right.h.begin(), right.h.begin() + c.batch * n},
-               {rounded.h.begin(), rounded.h.begin() + c.batch * n});
+// The right gradients are the same for all passes, but where a corner of ReLU's is passed on this side or that.
+void pass_must_agree(const Case& c, Pass& found, std::vector<Right>& right, bool first) {
+  found.forward(true, c.ahead), forward_must_agree(c, found, right);
+  for (int64_t d = 0; d < c.directions && (first || c.cell == ELMAN_RELU); d++) {
+    const float* shown = found.h + d * c.output;
+    right[d].exact.backward(shown, found.h_stride), right[d].rounded.backward(shown, found.h_stride);
   }
-};
+  found.backward(), backward_must_agree(c, found, right);
+}
 
-void run() {
+void must_equal(const Case& c, const char* what, const Buffer& one, const Buffer& other) {
+  for (int64_t k = 0; k < one.size; k++) {
+    bool unwritten = std::isnan(one[k]) && std::isnan(other[k]);
+    if (one[k] == other[k] || unwritten) continue;
+    std::fprintf(stderr, "%s: %s: %g and then %g", unrolled_isa(), what, one[k], other[k]);
+    c.print(""), std::exit(1);
+  }
+}
+
+void passes_must_equal(const Case& c, const Pass& one, const Pass& other) {
+  must_equal(c, "outputs", one.h, other.h), must_equal(c, "gradient of the input", one.dx, other.dx);
+  for (int64_t d = 0; d < c.directions; d++) {
+    const Direction &a = one.of[d], &b = other.of[d];
+    must_equal(c, "last", a.last, b.last), must_equal(c, "last cell state", a.state, b.state);
+    must_equal(c, "gradient of the gates", a.dgates, b.dgates), must_equal(c, "sums", a.dbias, b.dbias);
+    must_equal(c, "gradient of the initial state", a.dh0, b.dh0);
+    must_equal(c, "gradient of the initial cell state", a.dc0, b.dc0);
+    must_equal(c, "gradient of the input weights", a.dih, b.dih);
+    must_equal(c, "gradient of the recurrent weights", a.dhh, b.dhh);
+    must_equal(c, "gradient of the projection", a.dhr, b.dhr);
+    must_equal(c, "of the peepholes", a.dvectors, b.dvectors);
+  }
+}
+
+// A stream that reads the elements as long as no row ends.
+void stream_must_agree(const Case& c, const Inputs& in, const Right& right, int64_t threads) {
+  Direction one(c, in);
+  Buffer now(c.batch * c.output), before(c.batch * c.output);
+  before.copy(in.h0), one.state.copy(in.c0);
+  int64_t start = 0, count = c.batch * c.output;
+  Layer l = one.layer(false);
+  l.given = 0;
+  unrolled_pack(c.cell, c.half, &l, threads);
+  l.ih = l.hh = l.hr = nullptr;
+  l.steps = 1, l.sizes = &c.batch, l.starts = &start, l.h0 = before, l.h = now, l.h_stride = c.output, l.last = nullptr;
+  for (std::size_t t = 0; t < c.sizes.size() && c.sizes[t] == c.batch; t++) {
+    unrolled_step(c.cell, c.half, &l, in.x + c.starts[t] * c.stride(c.input), threads);
+    auto exact = right.exact.h.begin() + c.starts[t] * c.output;
+    auto rounded = right.rounded.h.begin() + c.starts[t] * c.output;
+    must_agree(c, "a stream's step", t % 2 ? before : now, {exact, exact + count}, {rounded, rounded + count});
+  }
+}
+
+void run(const std::vector<const char*>& sets) {
   Case c;
-  if (draw(0, 15) == 0) c.hidden = draw(257, 300);  // more than one chunk of a sum
-  int64_t n = c.hidden, depth = c.blocks() * n, rows = c.batch * n;
-  float scale = 1 / std::sqrt(3.0f * n);  // as torch draws them
-  Inputs in = {
-      Buffer::random(c.elements * c.input), Buffer::random(depth * c.input, scale), Buffer::random(depth * n, scale),
-      Buffer::random(depth), Buffer::random(3 * n), Buffer::random(rows), Buffer::random(rows),
-      Buffer::random(c.elements * n), Buffer::random(rows), Buffer::random(rows)};
-  Scalar<double> right(c, in);
-  Scalar<float> rounded(c, in);
-  Run found = {c, in};
-  right.forward(), rounded.forward(), found.forward();
-  must_agree(c, "outputs", found.h, right.h, rounded.h), must_agree(c, "last", found.last, right.last, rounded.last);
-  if (found.memory) {
-    must_agree(c, "cell states", found.cells, right.cells, rounded.cells);
-    must_agree(c, "last cell state", found.state, right.c_last, rounded.c_last);
+  std::vector<Inputs> in = inputs(c);
+  std::vector<Right> right;
+  for (int64_t d = 0; d < c.directions; d++) {
+    right.push_back({{c, in[d], c.backwards(d)}, {c, in[d], c.backwards(d)}});
+    right[d].exact.forward(), right[d].rounded.forward();
+    if (c.given) std::copy(right[d].exact.share.begin(), right[d].exact.share.end(), in[d].share.data.get());
   }
-  if (!c.reverse) found.step(right, rounded);
-  right.backward(found.h), rounded.backward(found.h), found.backward();
-  must_agree(c, "gradient of the gates", found.dgates, right.dgates, rounded.dgates);
-  must_agree(c, "gradient of the initial state", found.dh0, right.dh0, rounded.dh0);
-  if (found.memory) must_agree(c, "gradient of the initial cell state", found.dc0, right.dc0, rounded.dc0);
-  must_agree(c, "gradient of the input", found.dx, right.dx, rounded.dx);
-  must_agree(c, "gradient of the input weights", found.d_ih, right.d_ih, rounded.d_ih);
-  must_agree(c, "gradient of the recurrent weights", found.d_hh, right.d_hh, rounded.d_hh);
-  must_agree(c, "sums", found.sums, right.sums, rounded.sums);
+  for (const char* isa : sets) {
+    unrolled_use(isa);
+    bool first = isa == sets.front();
+    Pass alone(c, in, 1), shared(c, in, c.threads), again(c, in, c.threads);
+    pass_must_agree(c, alone, right, first), pass_must_agree(c, shared, right, false);
+    again.forward(true, !c.ahead), again.backward(), passes_must_equal(c, shared, again);
+    if (!c.backwards(0)) stream_must_agree(c, in[0], right[0], 1), stream_must_agree(c, in[0], right[0], c.threads);
+  }
 }
 
 }  // namespace
@@ -166,12 +179,14 @@ void run() {
 int main(int count, char** given) {
   int64_t cases = count > 1 ? std::atoll(given[1]) : 300;
   if (count > 2) bound = std::atof(given[2]);
+  std::vector<const char*> sets;
   for (const char* isa : {"portable", "avx2", "avx512", "avx512bf16"}) {
-    if (!unrolled_use(isa)) continue;
-    source.seed(1);
-    std::fill_n(worst, 2, 0.0);
-    for (int64_t k = 0; k < cases; k++) run();
-    std::printf("%s: %lld cases, off by %.1e at most, in bfloat16 by %.1e\n", unrolled_isa(), (long long)cases, worst[0],
-                worst[1]);
+    if (unrolled_use(isa)) sets.push_back(isa);
+  }
+  source.seed(1);
+  for (int64_t k = 0; k < cases; k++) run(sets);
+  for (const char* isa : sets) {
+    std::printf("%s: %lld cases, off by %.1e at most, in bfloat16 by %.1e\n", isa, (long long)cases, worst[isa].of[0],
+                worst[isa].of[1]);
   }
 }

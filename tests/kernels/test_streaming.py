@@ -81,8 +81,14 @@ def test_what_it_returns_lasts_for_one_more_call() -> None:
 
 @pytest.mark.parametrize(
     "x",
-    [torch.randn(5), torch.randn(2, 5), torch.randn(1, 5, dtype=torch.float64), torch.randn(1, 10)[:, ::2]],
-    ids=["one axis", "two rows", "float64", "strided"],
+    [
+        torch.randn(5),
+        torch.randn(2, 5),
+        torch.randn(1, 5, dtype=torch.float64),
+        torch.randn(1, 10)[:, ::2],
+        torch.empty(1, 5, device="meta"),
+    ],
+    ids=["one axis", "two rows", "float64", "strided", "without memory"],
 )
 def test_what_does_not_fit_is_refused_before_it_is_read(x: Tensor) -> None:
     with pytest.raises(BadOption, match=r"this stream reads contiguous float32 of \(1, 5\) on the CPU, not"):

@@ -122,6 +122,8 @@ def _fit(kind: str, w: Weights, input_size: int) -> bool:
     rows, output = w.hh.shape
     hidden = rows // KINDS[kind].blocks
     projected = w.hr is not None and w.hr.shape == (output, hidden)
+    if hidden < 1 or output < 1 or input_size < 1 or (w.bias_ih is None) is not (w.bias_hh is None):
+        return False  # nothing to multiply, or half of the biases: the kernels are not for these
     biases = all(b is None or b.shape == (rows,) for b in (w.bias_ih, w.bias_hh))
     peepholes = (
         w.vectors is None if kind != "lstm_peephole" else w.vectors is not None and w.vectors.shape == (3, hidden)
@@ -168,7 +170,7 @@ def forward(
         Outputs (elements, directions * output), the state after each row's last element, what was kept.
     """
     _look_at(x, sizes, starts)
-    library, k, x, batch = _library(), KINDS[kind], rows(x), int(sizes[0])
+    k, half, x, batch = KINDS[kind], _in_one_type(weights, half), rows(x), int(sizes[0])
     given = [w if isinstance(w, Packed) else _given(kind, w) for w in weights]
     each = [_sizes(kind, w) for w in given]
     outputs = x.new_empty(len(x), sum(output for _, output in each))
@@ -176,7 +178,7 @@ def forward(
     final: list[tuple[Tensor, ...]] = []
     for place, (layer, w, (hidden, output), state) in enumerate(zip(layers, given, each, states, strict=True)):
         if isinstance(w, Packed):
-            half, room = w.half, w.room
+            room = w.room
             _fill_packed(layer, w)
         else:
             room = _room(k.code, half, x.shape[1], hidden, output, backwards=False)
@@ -201,7 +203,7 @@ def forward(
         kept.append(Kept(gates, cells, middle))
         alive.append((w, room, h0))
     work = len(x) * sum(k.blocks * hidden * (x.shape[1] + output) for hidden, output in each)
-    library.unrolled_forward(k.code, half, layers, len(given), _threads(work))
+    _library().unrolled_forward(k.code, half, layers, len(given), _threads(work))
     return outputs, final, kept
 
 
@@ -259,10 +261,10 @@ def backward(
         found.append((got, sums, hidden, dh, dc))
         work, at = work + 2 * len(x) * k.blocks * hidden * (x.shape[1] + output), at + output
     library.unrolled_backward(k.code, half, layers, len(weights), _threads(work))
+    if dx is not None and any(layer.given for layer in layers):
+        dx.zero_()
     for layer, (w, _, _, _, dgates, _), (got, _, hidden, _, _) in zip(layers, alive, found, strict=True):
         if layer.given:
-            if dx is not None and layer.reverse == 0:
-                dx.zero_()
             products.back(k.inputs, x, w.ih, dgates, hidden, got.ih, dx)
     return dx, [Gradients(_with_biases(kind, got, sums, hidden), dh, dc) for got, sums, hidden, dh, dc in found]
 
@@ -291,6 +293,14 @@ def _look_at(x: Tensor, sizes: Tensor, starts: Tensor) -> None:
             "sizes must be above zero and never grow, starts be the sums of those before, and all add up to the "
             f"elements: sizes {sizes.tolist()}, {len(x)} elements"
         )
+
+
+def _in_one_type(weights: Sequence[Packed | Weights], half: bool) -> bool:
+    """Whether the weights of a layer's one or two directions are multiplied in bfloat16: those of all, or of none."""
+    types = {w.half if isinstance(w, Packed) else half for w in weights}
+    if len(types) != 1 or len(weights) > 2:
+        raise ValueError(f"a layer has 1 or 2 directions, in one type: {len(weights)} in {len(types)} are given")
+    return types.pop()
 
 
 def _state(state: Tensor, batch: int, features: int) -> Tensor:

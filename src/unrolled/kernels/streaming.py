@@ -117,7 +117,7 @@ class Stream:
 
         What is returned is overwritten two calls later; `clone` it to keep it.
         """
-        if x.shape != self._shape or x.dtype is not torch.float32 or not x.is_contiguous() or x.is_cuda:
+        if x.shape != self._shape or x.dtype is not torch.float32 or not x.is_contiguous() or not x.is_cpu:
             raise BadOption(
                 f"this stream reads contiguous float32 of {tuple(self._shape)} on the CPU, not {describe(x)}"
             )

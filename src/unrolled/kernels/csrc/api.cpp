@@ -169,7 +169,9 @@ void recur(const Call& call, const Member& me, const Layer* layers, int64_t coun
     if (!apart || d == me.k / together) {
       Group group = {&barriers[d], static_cast<int>(together)};
       Slice slice = rows_of(l, k, together);
-      if (share_units(l, together, panels, call.cell.gates)) slice = {&l, 0, l.batch, k, together, nullptr, &group, nullptr};
+      if (share_units(l, together, panels, call.cell.gates)) {
+        slice = {&l, 0, l.batch, k, together, nullptr, &group, nullptr};
+      }
       slice.halves = halves + call.cell.room(l, slice.from, backwards);
       slice.wait = [](void* team) { static_cast<Group*>(team)->barrier->wait(static_cast<Group*>(team)->members); };
       if (slice.to > slice.from) (backwards ? call.cell.backward : call.cell.forward)(slice);
@@ -197,7 +199,7 @@ void last(const Member& me, const Layer& l) {
   }
 }
 
-// What the gates' gradients are multiplied with, for each element: the input, the state before, what stood in the middle.
+// What the gates' gradients are multiplied with, for each element: the input, the state before, the middle.
 struct Pointers {
   std::vector<const float*> x, before, middle;
 
@@ -240,8 +242,8 @@ void weights_back(const Call& call, const Member& me, const Layer& l, const Poin
     outer(call, p, mine);
   }
   if (l.dhr) {
-    Outer p = {l.dtotal, l.output, l.output, elements, l.hidden, of.middle.data(), l.dhr, l.hidden, 0, 0, nullptr, nullptr,
-               0, nullptr};
+    Outer p = {l.dtotal, l.output, l.output, elements, l.hidden, of.middle.data(), l.dhr, l.hidden, 0, 0, nullptr,
+               nullptr, 0, nullptr};
     Part mine = me.part(l.output, STRIPE);
     if (mine.size()) outer(call, p, mine);
   }

@@ -1,5 +1,5 @@
-// What Python calls: a plain C interface of raw pointers and sizes. `cell` is one of `CellKind`; `half` is 1 where what is
-// multiplied is bfloat16; `threads` is how many may share the work.
+// What Python calls: a plain C interface of raw pointers and sizes. `cell` is one of `CellKind`; `half` is 1 where what
+// is multiplied is bfloat16; `threads` is how many may share the work.
 #pragma once
 
 #include <stdint.h>

@@ -220,7 +220,9 @@ static void attention_back(const Attending& w, Index t, Index end) {
   // First the sum of one step, then that of all: the error of a sum grows with its terms.
   float *dscores = w.room, *dvalue = w.room + a.source;
   memset(dvalue, 0, a.units * sizeof(float));
-  for (Index row = s.from; row < end; row++) look_back(a, l.starts[t] + row, row, lesser(row + 1, end - 1), dscores, dvalue);
+  for (Index row = s.from; row < end; row++) {
+    look_back(a, l.starts[t] + row, row, lesser(row + 1, end - 1), dscores, dvalue);
+  }
   in_vectors(a.units, [&](Index k, Index lanes) {
     store(w.dvalue + k, load(w.dvalue + k, lanes) + load(dvalue + k, lanes), lanes);
   });

@@ -2,10 +2,10 @@
 //
 // A cell says: `gates`, the blocks of `hidden` columns that its product with the state has; `width`, the blocks of
 // `hidden` floats that each element has in `Layer::gates` and `Layer::dgates`, of which the first `gates` have a
-// gradient by way of that product; `blocks`, those of its weights; `carries`, whether a part of the gradient goes to the
-// state before without passing the weights; `twice`, whether a tick has a second product, of what stands in `middle`
-// then. `shares` says which blocks of the gates come from which blocks of the weights. Inference and training run the
-// same code, so that they give the same bits.
+// gradient by way of that product; `blocks`, those of its weights; `carries`, whether a part of the gradient goes to
+// the state before without passing the weights; `twice`, whether a tick has a second product, of what stands in
+// `middle` then. `shares` says which blocks of the gates come from which blocks of the weights. Inference and training
+// run the same code, so that they give the same bits.
 #pragma once
 
 #include "layer.h"

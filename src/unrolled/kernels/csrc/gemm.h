@@ -79,7 +79,7 @@ static Index outer_scratch(Index columns, Index more_columns) {
 INLINE void store_row(float* to, Vector x) { store(to, x); }
 INLINE void store_row(Half* to, Vector x) { store_halves(to, x, L); }
 
-// The columns of a (depth, rows) matrix as rows, DEPTH numbers apart; their sums are added to `total`, where it is given.
+// The columns of a (depth, rows) matrix as rows, DEPTH numbers apart; their sums are added to `total`, if given.
 template <class W>
 static void turn(const float* from, Index stride, Index depth, Index rows, W* to, float* total) {
   for (Index m = 0; m < rows; m += L) {
@@ -114,7 +114,8 @@ static void outer(const Outer& p, Index from, Index to, void* scratch) {
       multiply_rows<W>({nullptr, 0, height, depth, p.columns, panels, nullptr, c, p.c_stride, add}, 0, height, rows);
       if (!p.more_columns) continue;
       c = p.more_c + start * p.more_stride;
-      multiply_rows<W>({nullptr, 0, height, depth, p.more_columns, more, nullptr, c, p.more_stride, add}, 0, height, rows);
+      Product also = {nullptr, 0, height, depth, p.more_columns, more, nullptr, c, p.more_stride, add};
+      multiply_rows<W>(also, 0, height, rows);
     }
   }
 }

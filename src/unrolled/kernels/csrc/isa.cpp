@@ -73,7 +73,8 @@ static Index spin(Index half, Index rounds) {
 
 extern const Kernels TABLE(ISA);
 const Kernels TABLE(ISA) = {
-    NAME(ISA), ISA::MOST * ISA::L, {ISA::type<float>, ISA::type<ISA::Half>}, ISA::peepholes_back, ISA::spin, ISA::linear,
+    NAME(ISA), ISA::MOST * ISA::L, {ISA::type<float>, ISA::type<ISA::Half>}, ISA::peepholes_back, ISA::spin,
+    ISA::linear,
     {ISA::softmax<float>, ISA::softmax<ISA::Half>},
     {{ISA::attention<ISA::LSTMs<false, false>, float>, ISA::attention<ISA::GRU, float>},
      {ISA::attention<ISA::LSTMs<false, false>, ISA::Half>, ISA::attention<ISA::GRU, ISA::Half>}},

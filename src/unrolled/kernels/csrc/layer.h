@@ -1,8 +1,8 @@
 // One direction of one recurrent layer over a packed batch: what a call gets, and where its elements are.
 //
 // The packed batch is torch's: the elements of time 0 of all rows, longest row first, then those of time 1 of the rows
-// that are still alive, and so on. Nothing is reversed for the backward direction: it begins with each row at that row's
-// own last element. The caller owns every buffer.
+// that are still alive, and so on. Nothing is reversed for the backward direction: it begins with each row at that
+// row's own last element. The caller owns every buffer.
 #pragma once
 
 #include <stdint.h>
@@ -53,7 +53,7 @@ extern "C" struct Layer {
   float* dhr;              // (output, hidden)
   float* dbias;            // (width * hidden,) sums of dgates
   float* dvectors;         // (3, hidden)
-  // For the kernels, set on the way: where the weights of the recurrent products lie in `packed`, the vectors of a tick.
+  // For the kernels, set on the way: where the recurrent products' weights lie in `packed`, the vectors of a tick.
   const void* weights;
   const void* second;
   const float* added;

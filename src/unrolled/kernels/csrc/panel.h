@@ -175,8 +175,8 @@ INLINE void load_transposed(const float* from, Index stride, Index rows, Index c
   transpose(block);
 }
 
-// One vector of a panel, from weights of which each column of the panel is a row: lane j is from[j * stride + k]. In the
-// panel `width` vectors stand beside each other.
+// One vector of a panel, from weights of which each column of the panel is a row: lane j is from[j * stride + k]. In
+// the panel `width` vectors stand beside each other.
 static void pack_column(const float* from, Index stride, Index lanes, Index depth, float* panel, Index width) {
   for (Index k = 0; k < depth; k += L) {
     Vector block[L];

@@ -9,9 +9,9 @@
 // or the system gives no threads. All members run at the same time: they may wait for each other.
 void in_team(int most, void (*job)(void* what, int k, int members), void* what);
 
-// Take the threads of an OpenMP library that is in the process already, by its `GOMP_parallel`, `omp_get_thread_num` and
-// `omp_get_num_threads`, in the place of threads of our own: its threads stay awake for a while after each of its own
-// regions, and two such groups would wait for each other's processors. Null: threads of our own.
+// Take the threads of an OpenMP library that is in the process already, by its `GOMP_parallel`, `omp_get_thread_num`
+// and `omp_get_num_threads`, in the place of threads of our own: its threads stay awake for a while after each of its
+// own regions, and two such groups would wait for each other's processors. Null: threads of our own.
 void take_threads(void* parallel, void* thread_num, void* num_threads);
 
 template <class F>

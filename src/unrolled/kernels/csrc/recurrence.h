@@ -2,8 +2,8 @@
 //
 // Forwards a panel holds all gates of some units, so that a tile's product ends with what a tick of these units needs,
 // in registers. Backwards it holds some units of the state before, and its depth is that of all gates: the product with
-// the gradient of the gates of the step after is the recurrent part of dL/dh. Those panels are of the weights as they are.
-// Some cells have a second product in each tick, which needs all units of the first.
+// the gradient of the gates of the step after is the recurrent part of dL/dh. Those panels are of the weights as they
+// are. Some cells have a second product in each tick, which needs all units of the first.
 #pragma once
 
 #include "cells.h"
@@ -27,9 +27,9 @@ INLINE void wait(const Slice& s) {
   if (s.parts > 1) s.wait(s.team);
 }
 
-// Where the rows stand that a product multiplies: in the tensors themselves, or, where the weights are bfloat16, in rows
-// beside. Of what the next step multiplies there are two steps of rows, turn about; of what the second product of the
-// same step multiplies, one.
+// Where the rows stand that a product multiplies: in the tensors themselves, or, where the weights are bfloat16, in
+// rows beside. Of what the next step multiplies there are two steps of rows, turn about; of what the second product of
+// the same step multiplies, one.
 template <class W>
 struct Rows {
   INLINE const float* state(const Slice& s, Index t, Index row) { return h_before(*s.layer, t, row); }
@@ -102,7 +102,8 @@ INLINE void tick(const Slice& s, Index t, Index row, Index height, Index unit) {
   const W* panel = static_cast<const W*>(l.weights) + unit * G * padded<W>(l.output);
   product(height, G * U, rows, panel, l.output, totals);
   for (Index m = 0; m < height; m++) {
-    Half* halves = Cell::twice ? Rows<W>::between(s, row + m, l.output, l.hidden) : Rows<W>::beside(s, t, row + m, l.output);
+    Half* halves = Cell::twice ? Rows<W>::between(s, row + m, l.output, l.hidden)
+                               : Rows<W>::beside(s, t, row + m, l.output);
     for (Index u = 0; u < U && unit + u * L < l.hidden; u++) {
       Vector a[G];
       UNROLL for (int g = 0; g < G; g++) a[g] = Totals::at(totals, (m * G + g) * U + u);
@@ -161,9 +162,10 @@ static Index forward_size(Index hidden, Index depth) {
   return (hidden + wide - 1) / wide * wide * Cell::gates * padded<W>(depth);
 }
 
-// The units `from`, where a panel begins, up to `to`. weights: (gates * hidden, depth), the next row `stride` floats on.
+// The units `from`, where a panel begins, up to `to`. weights: (gates * hidden, depth), rows `stride` apart.
 template <class Cell, class W>
-static void pack_forward(const float* weights, Index stride, Index hidden, Index depth, Index from, Index to, void* packed) {
+static void pack_forward(const float* weights, Index stride, Index hidden, Index depth, Index from, Index to,
+                         void* packed) {
   constexpr int G = Cell::gates, U = units_wide<Cell>, lane = sizeof(W) == sizeof(Half) ? 2 : 1;
   for (Index unit = from; unit < to; unit += U * L) {
     W* panel = static_cast<W*>(packed) + unit * G * padded<W>(depth);
@@ -196,7 +198,9 @@ INLINE void rows_back(const Slice& s, Index t, Index from, Index to) {
     in_tiles(from, to, [&](Index row, Index height) {
       Totals totals;
       for (Index m = 0; m < height; m++) {
-        for (Index v = 0; v < width; v++) Place::fetch_back(Place::at(l, t, row + m, unit + v * L, l.output), Cell::width);
+        for (Index v = 0; v < width; v++) {
+          Place::fetch_back(Place::at(l, t, row + m, unit + v * L, l.output), Cell::width);
+        }
       }
       if (Linked) product_back<Cell, W>(s, l.reverse ? t - 1 : t + 1, row, height, unit, width, totals);
       for (Index m = 0; m < height; m++) {

@@ -27,7 +27,7 @@ inline Slice rows_of(const Layer& l, int64_t k, int64_t members) {
   return {&l, border[0], border[1], 0, 1, nullptr, nullptr, nullptr};
 }
 
-// What a part of the rows costs, in rows. A single row takes as long as two: reading the weights is what takes the time.
+// What a part of the rows costs, in rows. A single row takes as long as two: reading the weights takes the time.
 inline double cost_of(const Layer& l, int64_t from, int64_t to) {
   double total = 0;
   for (int64_t t = 0; t < l.steps; t++) {
