@@ -59,14 +59,32 @@ struct Call {
 struct Member {
   int64_t k, members;
   Part part(int64_t count, int64_t unit) const { return Part::of(count, unit, k, members); }
+
+  // Calls f(part) for this member's part of `blocks` times `width` columns. Who shares units works on the same units in
+  // every block, where panels end with blocks: what a processor has written it reads again from its own cache.
+  template <class F>
+  void columns(int64_t blocks, int64_t width, F f) const {
+    bool apart = width % kernels->panel == 0;
+    for (int64_t block = 0; block < (apart ? blocks : 1); block++) {
+      Part mine = part(apart ? width : blocks * width, kernels->panel);
+      if (mine.size()) f(Part{mine.from + block * width, mine.to + block * width});
+    }
+  }
+
+  // Whether parts of so many columns are near-equal.
+  bool share_columns(int64_t blocks, int64_t width) const {
+    int64_t panels = ((width % kernels->panel ? blocks * width : width) + kernels->panel - 1) / kernels->panel;
+    return 7 * ((panels + members - 1) / members * members) <= 8 * panels;
+  }
 };
 
-// Lay a matrix (depth, columns) out, or where `turned` (columns, depth): this member's panels.
-void pack(const Call& call, const Member& me, const float* weights, int64_t stride, int64_t depth, int64_t columns,
-          bool turned, char* packed) {
-  Part mine = me.part(columns, kernels->panel);
-  packed += call.type.packed_size(depth, mine.from) * call.bytes;
-  call.type.pack(weights + (turned ? mine.from * stride : mine.from), stride, depth, mine.size(), turned, packed);
+// Lay a matrix (depth, blocks * width) out, or where `turned` (blocks * width, depth): this member's panels.
+void pack(const Call& call, const Member& me, const float* weights, int64_t stride, int64_t depth, int64_t blocks,
+          int64_t width, bool turned, char* packed) {
+  me.columns(blocks, width, [&](Part mine) {
+    char* place = packed + call.type.packed_size(depth, mine.from) * call.bytes;
+    call.type.pack(weights + (turned ? mine.from * stride : mine.from), stride, depth, mine.size(), turned, place);
+  });
 }
 
 // The sums of the biases, and what a tick adds itself: the bias of a product that is kept apart from the input's share.
@@ -90,12 +108,12 @@ void pack_forward(const Call& call, const Member& me, const Layer& l) {
     const Share& s = call.cell.shares[k];
     if (s.ih < 0) continue;
     const float* weights = l.ih + s.ih * l.hidden * l.ih_stride;
-    pack(call, me, weights, l.ih_stride, l.input, s.count * l.hidden, true, packed + at.inputs[k]);
+    pack(call, me, weights, l.ih_stride, l.input, s.count, l.hidden, true, packed + at.inputs[k]);
   }
   Part mine = me.part(l.hidden, call.cell.wide);
   call.cell.pack_forward(l.hh, l.hh_stride, l.hidden, l.output, mine.from, mine.to, packed + at.recurrent);
   if (call.cell.twice) {
-    pack(call, me, call.second(l), call.second_stride(l), l.hidden, l.output, true, packed + at.second);
+    pack(call, me, call.second(l), call.second_stride(l), l.hidden, 1, l.output, true, packed + at.second);
   }
   if (me.k == 0) {
     add_biases(call, l, reinterpret_cast<float*>(packed + at.bias), reinterpret_cast<float*>(packed + at.added));
@@ -105,15 +123,15 @@ void pack_forward(const Call& call, const Member& me, const Layer& l) {
 void pack_backward(const Call& call, const Member& me, const Layer& l) {
   Places at = call.places(l, true);
   char* packed = static_cast<char*>(l.packed);
-  pack(call, me, l.hh, l.hh_stride, call.cell.gates * l.hidden, l.output, false, packed + at.recurrent);
+  pack(call, me, l.hh, l.hh_stride, call.cell.gates * l.hidden, 1, l.output, false, packed + at.recurrent);
   if (call.cell.twice) {
-    pack(call, me, call.second(l), call.second_stride(l), l.output, l.hidden, false, packed + at.second);
+    pack(call, me, call.second(l), call.second_stride(l), l.output, 1, l.hidden, false, packed + at.second);
   }
   for (int64_t k = 0; l.dx && k < call.cell.share_count; k++) {
     const Share& s = call.cell.shares[k];
     if (s.ih < 0) continue;
     const float* weights = l.ih + s.ih * l.hidden * l.ih_stride;
-    pack(call, me, weights, l.ih_stride, s.count * l.hidden, l.input, false, packed + at.inputs[k]);
+    pack(call, me, weights, l.ih_stride, s.count * l.hidden, 1, l.input, false, packed + at.inputs[k]);
   }
 }
 
@@ -125,19 +143,19 @@ void place(const Call& call, Layer& l, bool backwards) {
   l.added = call.cell.peepholes ? l.vectors : reinterpret_cast<const float*>(packed + at.added);
 }
 
-// A member's part of a product: some of its rows or, where these are few, some of its columns.
-void multiply(const Call& call, const Member& me, Product p) {
-  Part rows = {0, p.rows};
-  if (p.rows >= me.members * STRIPE) {
-    rows = me.part(p.rows, STRIPE);
-  } else {
-    Part mine = me.part(p.columns, kernels->panel);
-    p.b = static_cast<const char*>(p.b) + call.type.packed_size(p.depth, mine.from) * call.bytes;
-    if (p.bias) p.bias += mine.from;
-    p.c += mine.from, p.columns = mine.size();
-  }
-  if (p.columns == 0 || rows.size() == 0) return;
-  call.type.multiply(p, rows.from, rows.to, scratch(call.type.multiply_scratch(p.depth, rows.size()), call.half));
+// A member's part of a product of `blocks` times `width` columns: the columns that it has laid out, or some of the rows
+// where the columns cannot be shared out evenly.
+void multiply(const Call& call, const Member& me, const Product& p, int64_t blocks, int64_t width) {
+  auto some = [&](const Product& p, Part rows) {
+    int64_t numbers = call.type.multiply_scratch(p.depth, rows.size());
+    if (rows.size()) call.type.multiply(p, rows.from, rows.to, scratch(numbers, call.half));
+  };
+  if (p.rows >= me.members * STRIPE && !me.share_columns(blocks, width)) return some(p, me.part(p.rows, STRIPE));
+  me.columns(blocks, width, [&](Part mine) {
+    const char* b = static_cast<const char*>(p.b) + call.type.packed_size(p.depth, mine.from) * call.bytes;
+    const float* bias = p.bias ? p.bias + mine.from : nullptr;
+    some({p.a, p.a_stride, p.rows, p.depth, mine.size(), b, bias, p.c + mine.from, p.c_stride, p.add}, {0, p.rows});
+  });
 }
 
 // The input's share of the gates.
@@ -148,8 +166,9 @@ void read_input(const Call& call, const Member& me, const Layer& l, int64_t rows
   for (int64_t k = 0; !l.given && k < call.cell.share_count; k++) {
     const Share& s = call.cell.shares[k];
     if (s.ih < 0) continue;
-    multiply(call, me, {l.x, l.x_stride, rows, l.input, s.count * l.hidden, packed + at.inputs[k],
-                        bias ? bias + s.ih * l.hidden : nullptr, l.gates + s.gate * l.hidden, l.gates_stride, 0});
+    Product p = {l.x, l.x_stride, rows, l.input, s.count * l.hidden, packed + at.inputs[k],
+                 bias ? bias + s.ih * l.hidden : nullptr, l.gates + s.gate * l.hidden, l.gates_stride, 0};
+    multiply(call, me, p, s.count, l.hidden);
   }
 }
 
@@ -225,11 +244,10 @@ void outer(const Call& call, const Outer& p, Part mine) {
 // A member's part of the weights' gradients: some rows of the gates.
 void weights_back(const Call& call, const Member& me, const Layer& l, const Pointers& of) {
   int64_t elements = static_cast<int64_t>(of.x.size());
-  Part all = me.part(call.cell.width * l.hidden, STRIPE);
   for (const Share* s = call.cell.shares; s < call.cell.shares + call.cell.share_count; s++) {
     int64_t first = s->gate * l.hidden, rows = s->count * l.hidden;
-    Part mine = {all.from > first ? all.from - first : 0, all.to - first < rows ? all.to - first : rows};
-    if (mine.to <= mine.from) continue;
+    Part mine = me.part(rows, STRIPE);
+    if (!mine.size()) continue;
     Outer p = {l.dgates + first, l.gates_stride, rows, elements, 0, nullptr, nullptr, 0, 0, 0, nullptr, nullptr, 0,
                l.dbias + first};
     if (s->ih >= 0 && l.dih) {
@@ -262,8 +280,9 @@ void input_back(const Call& call, const Member& me, const Layer* layers, int64_t
       const Share& s = call.cell.shares[k];
       if (s.ih < 0) continue;
       const char* panels = static_cast<const char*>(l.packed) + at.inputs[k];
-      multiply(call, me, {l.dgates + s.gate * l.hidden, l.gates_stride, elements, s.count * l.hidden, l.input, panels,
-                          nullptr, l.dx, l.dx_stride, add});
+      Product p = {l.dgates + s.gate * l.hidden, l.gates_stride, elements, s.count * l.hidden, l.input, panels,
+                   nullptr, l.dx, l.dx_stride, add};
+      multiply(call, me, p, 1, l.input);
       add = 1;
     }
   }
@@ -303,7 +322,8 @@ EXPORT int64_t unrolled_try(int64_t half, int64_t rows, int64_t depth, int64_t c
   thread_local std::vector<char> b;
   a.resize(rows * depth), c.resize(rows * columns), b.resize(call.type.packed_size(depth, columns) * call.bytes);
   for (int64_t round = 0; round < rounds; round++) {
-    multiply(call, {0, 1}, {a.data(), depth, rows, depth, columns, b.data(), nullptr, c.data(), columns, 0});
+    Product p = {a.data(), depth, rows, depth, columns, b.data(), nullptr, c.data(), columns, 0};
+    multiply(call, {0, 1}, p, 1, columns);
   }
   return 2 * rows * depth * columns * rounds;
 }

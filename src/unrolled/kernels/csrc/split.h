@@ -3,7 +3,8 @@
 // Rows do not see each other, so each member could take some of them and never wait. But one long row keeps its member
 // busy while the others are done, and with a few rows each the weights are fetched by every member for little work. Or
 // each member takes some of the units of all rows; then all wait for each other at every step, and each needs only its
-// own part of the weights, which may fit into its processor's cache. What is quicker is reckoned beforehand.
+// own part of the weights, which may fit into its processor's cache, and reads there what it wrote before: its part of
+// the input's share of the gates. What is quicker is reckoned beforehand.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,8 @@ inline double cost_of(const Layer& l, int64_t from, int64_t to) {
 // Whether the members share units and not rows. panels: of units; gates: blocks that a unit has.
 inline bool share_units(const Layer& l, int64_t members, int64_t panels, int64_t gates) {
   if (members < 2 || panels < 2) return false;
-  constexpr double WAIT = 4e4;  // multiplications in the time that waiting for each other takes
+  constexpr double WAIT = 3e4;    // multiplications in the time that waiting for each other takes
+  constexpr double FETCH = 1.25;  // times as long for a row that another member made a part of
   double longest = 0;
   for (int64_t k = 0; k < members; k++) {
     Slice s = rows_of(l, k, members);
@@ -49,5 +51,5 @@ inline bool share_units(const Layer& l, int64_t members, int64_t panels, int64_t
   }
   double share = static_cast<double>((panels + members - 1) / members) / static_cast<double>(panels);
   double wait = WAIT / static_cast<double>(l.hidden * l.output * gates);
-  return cost_of(l, 0, l.batch) * share + wait * static_cast<double>(l.steps) < longest;
+  return cost_of(l, 0, l.batch) * share + wait * static_cast<double>(l.steps) < FETCH * longest;
 }
