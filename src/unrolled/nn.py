@@ -4,9 +4,9 @@
 
 Each class is a subclass of torch's of the same name: constructor, parameters, `state_dict`, copying, pickling, moving
 between devices and types are torch's own code. Only the way of computing differs, and only where it pays (see
-`unrolled.unroll.fused` and `.native`): on a CPU, a `PackedSequence`; padded batches of a GRU or a simple network, of an
-LSTM where oneDNN's kernel is the slower one; single steps. Everything else, among it every input that torch refuses,
-goes to torch's own `forward`, so that the errors are torch's own too. From the same seed, dropout between layers drops
+`unrolled.unroll.fused` and `.native`): on a CPU, in float32, nearly everything; oneDNN's LSTM is left to inference over
+many rows of one length. Everything else, among it every input that torch refuses, goes to torch's own `forward`, so
+that the errors are torch's own too. From the same seed, dropout between layers drops
 what torch's drops.
 
 `torch.compile` leaves these modules out of its graph, as it does with torch's. Two things look for torch's exact class
@@ -29,8 +29,9 @@ from unrolled.unroll.packing import eager
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
 
-FEW_ROWS = 8
-"""Up to so many rows of one length our LSTM is quicker than oneDNN's in inference."""
+FEW_ROWS, UNITS_A_ROW = 32, 32
+"""In inference over rows of one length oneDNN's LSTM is the quicker one where there are many: above so many rows for
+several threads, and for a single one above a row for so many units."""
 
 SMALL_STEP = 1 << 18
 """Multiplications of a single step below which calling our kernels costs more than they save."""
@@ -120,8 +121,8 @@ class _Twin(torch.nn.RNNBase):
     def _pays_padded(self, input: Tensor, ours: bool) -> bool:
         """Whether a padded batch is better not given to torch. ours: whether our kernels run it.
 
-        Torch's LSTM of several steps is one fused kernel, and as quick as ours where the layer is small. For one step
-        oneDNN would re-arrange the weights; the rule for training is where going round it was never slower.
+        Where ours does not run it, there is one case: for a single step oneDNN would re-arrange an LSTM's weights; the
+        rule is where going round it was never slower.
         """
         batch, time = (1, len(input)) if input.dim() == 2 else (input.shape[1], input.shape[0])
         if self.batch_first and input.dim() == 3:
@@ -133,8 +134,9 @@ class _Twin(torch.nn.RNNBase):
         return single and native.is_fused(self._weights()[0], input)
 
     def _beats_onednn(self, batch: int) -> bool:
-        """Whether our LSTM is quicker than oneDNN's on rows of one length."""
-        return batch <= FEW_ROWS and not torch.is_grad_enabled()
+        """Whether our LSTM is quicker than oneDNN's on rows of one length; in training it is."""
+        few = batch <= FEW_ROWS and torch.get_num_threads() > 1
+        return torch.is_grad_enabled() or few or batch * UNITS_A_ROW <= self.hidden_size
 
     def _suits(self, x: PackedSequence, hx: Any, ours: bool) -> bool:
         """Whether this is what torch would take, on a CPU. What is wrong with any other, torch says best."""
