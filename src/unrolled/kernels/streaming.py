@@ -99,7 +99,7 @@ class Stream:
             raise BadOption("there are no compiled kernels")
         if batch < 1:
             raise BadOption(f"a stream needs 1 row or more, not {batch}")
-        self._library, self._packed = library, packed  # the pointers below are into them
+        self._packed = packed  # the pointers below are into it
         hidden, output = packed.hidden, packed.output
         self._shape, self._turn = torch.Size((batch, packed.input)), 0
         self._h = (torch.zeros(batch, output), torch.zeros(batch, output))
@@ -109,7 +109,7 @@ class Stream:
         middle = self._middle if k.middle else None
         self._layer = _layer(kind, packed, batch, self._sizes, self._gates, middle, self._c)
         self._layer.h0, self._layer.h = self._h[0].data_ptr(), self._h[1].data_ptr()
-        self._work = _work(kind, packed, batch)
+        self._shared, self._step = _work(kind, packed, batch) > SHARED, library.unrolled_step
         self._call = (k.code, packed.half, ctypes.addressof(self._layer))
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -121,9 +121,9 @@ class Stream:
             raise BadOption(
                 f"this stream reads contiguous float32 of {tuple(self._shape)} on the CPU, not {describe(x)}"
             )
-        self._library.unrolled_step(*self._call, x.data_ptr(), _threads(self._work))
-        self._turn ^= 1
-        return self._h[self._turn]
+        self._step(*self._call, x.data_ptr(), torch.get_num_threads() if self._shared else 1)
+        self._turn = turn = 1 - self._turn
+        return self._h[turn]
 
     @property
     def state(self) -> Tensor | tuple[Tensor, Tensor]:

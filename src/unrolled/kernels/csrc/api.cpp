@@ -412,14 +412,19 @@ EXPORT void unrolled_step(int64_t cell, int64_t half, Layer* layer, const float*
   Call call(cell, half);
   layer->x = x;
   if (!layer->weights) place(call, *layer, false);
-  uint16_t* halves = room_for(call, layer, 1, false);
-  Barrier all, each[1];
-  in_team(static_cast<int>(threads), [&](int k, int members) {
-    Member me = {k, members};
-    read_input(call, me, *layer, layer->batch);
-    all.wait(members);
-    recur(call, me, layer, 1, false, each, halves);
-  });
+  uint16_t* halves = half ? room_for(call, layer, 1, false) : nullptr;
+  if (threads > 1) {
+    Barrier all, each[1];
+    in_team(static_cast<int>(threads), [&](int k, int members) {
+      Member me = {k, members};
+      read_input(call, me, *layer, layer->batch);
+      all.wait(members);
+      recur(call, me, layer, 1, false, each, halves);
+    });
+  } else {  // of a single row of few units even this much counts
+    read_input(call, {0, 1}, *layer, layer->batch);
+    call.cell.forward({layer, 0, layer->batch, 0, 1, halves, nullptr, nullptr});
+  }
   float* now = layer->h;
   layer->h = const_cast<float*>(layer->h0);
   layer->h0 = now;
