@@ -45,7 +45,7 @@ from unrolled.training.clip import clip
 from unrolled.unroll import fused
 
 WORDS, SIZE, LAYERS, STREAMS, STEPS = 10_000, 256, 2, 32, 35
-DROPOUT, RATE, CLIP = 0.1, 1e-2, 1.0
+DROPOUT, RATE, CLIP = 0.1, 3e-3, 1.0
 
 
 class Ours(nn.Module):
