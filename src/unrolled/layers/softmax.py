@@ -17,6 +17,7 @@ whole logits.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from torch.nn import functional
 from unrolled.errors import BadOption
 from unrolled.kernels import softmax as kernels
 from unrolled.kernels.softmax import Given, Gradients
+from unrolled.unroll import second
 from unrolled.unroll.fused import is_half, is_transformed
 from unrolled.unroll.packing import eager
 
@@ -188,21 +190,16 @@ class _Loss(torch.autograd.Function):
         x, weight, bias, targets, factors, *found = ctx.saved_tensors
         if torch.is_grad_enabled():
             given = Given(x, weight, bias, targets)
-            return *_derived(given, factors, ctx.smoothing, gradient, ctx.needs_input_grad), None, None, None
+            slow, wanted = partial(_total, given, ctx.smoothing, factors), ctx.needs_input_grad[:3]
+            return *second.gradients(slow, given[:3], wanted, [gradient]), None, None, None
         if float(gradient) != 1:
             found = [None if t is None else t * gradient for t in found]
         return *found, None, None, None
 
 
-def _derived(
-    given: Given, factors: Tensor, smoothing: float, gradient: Tensor, needed: tuple[bool, ...]
-) -> list[Tensor | None]:
-    """The gradients with a graph of their own."""
-    tensors = (given.x, given.weight, given.bias)
-    wanted = [t for t, need in zip(tensors, needed, strict=False) if need and t is not None]
-    loss = _whole(given, smoothing) @ factors
-    found = iter(torch.autograd.grad(loss, wanted, gradient, create_graph=True))
-    return [next(found) if need and t is not None else None for t, need in zip(tensors, needed, strict=False)]
+def _total(given: Given, smoothing: float, factors: Tensor) -> list[Tensor]:
+    """The loss by torch's own functions."""
+    return [_whole(given, smoothing) @ factors]
 
 
 def _whole(given: Given, smoothing: float) -> Tensor:

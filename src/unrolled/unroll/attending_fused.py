@@ -18,7 +18,7 @@ from unrolled.cells.base import Cell, State
 from unrolled.kernels import attention
 from unrolled.kernels.attention import Batch, Came, Made, Memory, Scorer
 from unrolled.kernels.recurrence import Weights
-from unrolled.unroll import attending, fused
+from unrolled.unroll import attending, fused, second
 from unrolled.unroll.attending import Attended
 from unrolled.unroll.packing import eager, starts
 
@@ -114,26 +114,17 @@ class _Attending(torch.autograd.Function):
         tensors, (places, *kept) = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
         wanted = ctx.needs_input_grad[GIVEN:]
         if torch.is_grad_enabled():
-            return *[None] * GIVEN, *_derived(ctx.slow, tensors, wanted, gradients)
+            found = second.gradients(lambda: ctx.slow(*_parted(tensors)), tensors, wanted, gradients)
+            return *[None] * GIVEN, *found
         outputs, contexts, weights, gates, cells, queries, keys = kept
         made = Made(outputs, contexts, weights, (), gates, cells, queries, keys)
         came = Came(gradients[0], gradients[1], gradients[2], gradients[3:])
         x, _, scorer, w, state = _parted(tensors)
         memory = _memory(places, ctx.where)
         batch, (kind, half) = Batch(x, *ctx.order), ctx.how
-        found = attention.backward(kind, batch, memory, scorer, w, state, made, came, half, wanted[0], wanted[1])
-        flat = (found.x, _padded(found.memory, ctx.where), *found.scorer, *found.weights, *found.state)
+        given = attention.backward(kind, batch, memory, scorer, w, state, made, came, half, wanted[0], wanted[1])
+        flat = (given.x, _padded(given.memory, ctx.where), *given.scorer, *given.weights, *given.state)
         return *[None] * GIVEN, *(t if want else None for t, want in zip(flat, wanted, strict=True))
-
-
-def _derived(
-    slow: Slow, tensors: tuple[Any, ...], wanted: tuple[bool, ...], gradients: tuple[Tensor, ...]
-) -> list[Tensor | None]:
-    """The gradients by the slow way, with a graph of their own."""
-    came = slow(*_parted(tensors))
-    asked = [t for t, want in zip(tensors, wanted, strict=True) if want]
-    found = iter(torch.autograd.grad(came, asked, gradients, create_graph=True, allow_unused=True))
-    return [next(found) if want else None for want in wanted]
 
 
 def _parted(tensors: tuple[Any, ...]) -> tuple[Tensor, Tensor, Scorer, Weights, tuple[Tensor, ...]]:
