@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_sequence
 
 from unrolled.cells.base import Cell
+from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
 from unrolled.errors import BadOption
 from unrolled.kernels import library, recurrence
-from unrolled.kernels.streaming import Stream
+from unrolled.kernels.streaming import Stream, tick
 from unrolled.unroll import fused, scan
 
 pytestmark = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
@@ -101,3 +102,16 @@ def test_wrong_states_and_sizes_are_refused() -> None:
         one.state = torch.zeros(1, 7)
     with pytest.raises(BadOption, match="a stream needs 1 row or more, not 0"):
         stream(LSTM(5, 7), 0)
+
+
+def test_weights_that_are_laid_out_for_another_cell_are_refused() -> None:
+    cell = GRU(5, 7)
+    weights = recurrence.Weights(*(None if w is None else w.detach() for w in fused._weights(cell)))
+    packed, x = recurrence.pack("gru", weights), torch.randn(1, 5)
+    with pytest.raises(ValueError, match="laid out for a gru, not for a gru_cho"):
+        Stream("gru_cho", packed)
+    with pytest.raises(ValueError, match="laid out for a gru, not for a gru_cho"):
+        tick("gru_cho", packed, x, (torch.zeros(1, 7),))
+    sizes = torch.tensor([1])
+    with pytest.raises(ValueError, match="laid out for a gru, not for a gru_cho"):
+        recurrence.forward("gru_cho", x, sizes, sizes - 1, [packed], [(torch.zeros(1, 7),)], keep=False)

@@ -78,10 +78,11 @@ class Weights(NamedTuple):
 class Packed:
     """The weights of one direction, laid out for the pass forwards.
 
-    room: what the compiled code has written, in bytes; vectors: what its ticks read besides; bias: whether there is
-    one; half: whether the weights are bfloat16; input, hidden, output: sizes.
+    kind: of `KINDS`; room: what the compiled code has written, in bytes; vectors: what its ticks read besides; bias:
+    whether there is one; half: whether the weights are bfloat16; input, hidden, output: sizes.
     """
 
+    kind: str
     room: Tensor
     vectors: Tensor | None
     bias: bool
@@ -142,7 +143,7 @@ def pack(kind: str, w: Weights, half: bool = False) -> Packed:
     room = _room(code, half, w.ih.shape[1], hidden, output, backwards=False)
     _fill(layer, alive, room, hidden)
     _library().unrolled_pack(code, half, ctypes.byref(layer), _threads(w.ih.numel() * MOVED))
-    return Packed(room, alive.vectors, w.bias_ih is not None, half, w.ih.shape[1], hidden, output)
+    return Packed(kind, room, alive.vectors, w.bias_ih is not None, half, w.ih.shape[1], hidden, output)
 
 
 def forward(
@@ -321,6 +322,8 @@ def _given(kind: str, w: Weights) -> Weights:
 def _sizes(kind: str, w: Weights | Packed) -> tuple[int, int]:
     """Hidden size and output size."""
     if isinstance(w, Packed):
+        if w.kind != kind:
+            raise ValueError(f"these weights are laid out for a {w.kind}, not for a {kind}")
         return w.hidden, w.output
     return w.hh.shape[0] // KINDS[kind].blocks, w.hh.shape[1]
 

@@ -73,6 +73,8 @@ def _layer(
     kind: str, packed: Packed, batch: int, sizes: Tensor, gates: Tensor, middle: Tensor | None, c: Tensor | None
 ) -> Layer:
     """A layer of one time step; h0 and h are missing."""
+    if packed.kind != kind:
+        raise ValueError(f"these weights are laid out for a {packed.kind}, not for a {kind}")
     return Layer(
         steps=1, batch=batch, hidden=packed.hidden, output=packed.output, input=packed.input, x_stride=packed.input,
         sizes=sizes.data_ptr(), starts=_ALONE.data_ptr(), packed=packed.room.data_ptr(),
