@@ -10,7 +10,7 @@ from torch import Tensor
 
 import unrolled.nn
 from unrolled.kernels import library
-from unrolled.unroll import fused
+from unrolled.unroll import fused, native
 
 pytestmark = [
     pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}"),
@@ -118,3 +118,19 @@ def test_what_torch_refuses_is_refused_in_torchs_words(cell: torch.nn.Module) ->
         with torch.no_grad(), pytest.raises(RuntimeError) as found:
             cell(x, hx)
         assert str(found.value) == str(wanted.value)
+
+
+def test_a_step_that_the_kernels_do_not_take_still_goes_round_onednns_arranging(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where there are no kernels, say: torch's padded LSTM is not asked for a single step of many units."""
+    monkeypatch.setattr(fused, "tick", lambda *given: None)
+    monkeypatch.setattr(fused, "pays", lambda x: False)
+    theirs, x = torch.nn.LSTM(5, 256), torch.randn(1, 3, 5)
+    ours = unrolled.nn.LSTM(5, 256)
+    ours.load_state_dict(theirs.state_dict())
+    seen, plain = [], native.run
+    monkeypatch.setattr(native, "run", lambda *given: seen.append(given) or plain(*given))
+    with torch.no_grad():
+        must_agree(ours(x), theirs(x))
+    assert seen

@@ -56,8 +56,12 @@ class _Twin(torch.nn.RNNBase):
             if input.dim() == 3 and input.shape[self.batch_first] == 1 and not torch.is_grad_enabled():
                 # Before a single step oneDNN arranges an LSTM's weights anew.
                 work = input.shape[1 - self.batch_first] * len(self._weights()[0][1]) * 2 * self.hidden_size
-                return self._single(input, hx) if self.mode == "LSTM" or work >= SMALL_STEP else None
-            ours = self._runs_fused(input.flatten(0, -2))
+                if self.mode != "LSTM" and work < SMALL_STEP:
+                    return None
+                done = self._single(input, hx)
+                if done is not None:
+                    return done
+            ours = self._runs_fused(input)
             if self._pays_padded(input, ours):
                 return self._padded(input, hx, ours)
         return None
@@ -111,11 +115,11 @@ class _Twin(torch.nn.RNNBase):
         return x.unsqueeze(int(self.batch_first)), hidden if is_lstm else hidden[0]
 
     def _runs_fused(self, x: Tensor) -> bool:
-        """Whether our kernels run all layers, of which the first reads the elements x."""
+        """Whether our kernels run all layers, of which the first reads x, (…, input)."""
         if not fused.pays(x):
             return False
         above, kind = (self.proj_size or self.hidden_size) * (1 + self.bidirectional), self._kind()
-        features = [x.shape[1] if k <= self.bidirectional else above for k in range(len(self._weights()))]
+        features = [x.shape[-1] if k <= self.bidirectional else above for k in range(len(self._weights()))]
         return all(fused.knows(kind, n, w) for n, w in zip(features, self._named_weights(), strict=True))
 
     def _pays_padded(self, input: Tensor, ours: bool) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
+from math import prod
 from typing import Any
 
 import torch
@@ -102,17 +103,17 @@ def supports(cell: Cell, x: PackedSequence) -> bool:
 
 def runs(kind: str, x: Tensor, weights: Weights) -> bool:
     """Whether the kernels take these tensors, and it pays."""
-    return pays(x) and knows(kind, x.shape[1], weights)
+    return x.dim() == 2 and pays(x) and knows(kind, x.shape[1], weights)
 
 
 def pays(x: Tensor) -> bool:
-    """Whether elements (elements, input) are better run by the kernels, if these know the weights.
+    """Whether elements (…, input) are better run by the kernels, if these know the weights.
 
     They take plain tensors of float32 on the CPU, of which torch records no more than a graph of gradients.
     """
-    if torch.is_grad_enabled() and len(x) < FEW:
+    if torch.is_grad_enabled() and prod(x.shape[:-1]) < FEW:
         return False
-    plain = x.dim() == 2 and x.dtype is torch.float32 and x.is_cpu and type(x) in PLAIN
+    plain = x.dtype is torch.float32 and x.is_cpu and type(x) in PLAIN
     return plain and not is_transformed()
 
 
