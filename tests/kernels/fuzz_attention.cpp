@@ -2,47 +2,19 @@
 // with NaN where it is to write, and with NaN in the padding of the memory and of the keys. Compiled with sanitizers, it
 // ends with an error for any access beyond a buffer; by itself it looks that nothing is left unwritten, read before it
 // was written, or read or written in the padding.
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
-#include <random>
 #include <vector>
 
 #include "api_attention.h"
 #include "api_matrix.h"
+#include "buffers.h"
 
 namespace {
-
-std::mt19937 source;
-
-int64_t draw(int64_t from, int64_t to) { return std::uniform_int_distribution<int64_t>(from, to)(source); }
-
-// Of exactly this size, in memory of its own, so that the sanitizer knows its end.
-struct Buffer {
-  std::unique_ptr<float[]> data;
-  int64_t size;
-  explicit Buffer(int64_t size) : data(new float[size]), size(size) {
-    for (int64_t k = 0; k < size; k++) data[k] = NAN;
-  }
-  static Buffer random(int64_t size) {
-    Buffer made(size);
-    std::normal_distribution<float> normal(0, 0.5);
-    for (int64_t k = 0; k < size; k++) made.data[k] = normal(source);
-    return made;
-  }
-  operator float*() const { return data.get(); }
-};
 
 void fail(const char* what, const char* how) {
   std::fprintf(stderr, "%s: %s\n", what, how);
   std::exit(1);
-}
-
-void must_be_written(const Buffer& buffer, const char* what) {
-  for (int64_t k = 0; k < buffer.size; k++) {
-    if (!std::isfinite(buffer[k])) fail(what, "a number is not there");
-  }
 }
 
 void must_be_equal(const Buffer& a, const Buffer& b, const char* what) {

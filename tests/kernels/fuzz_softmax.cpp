@@ -1,45 +1,14 @@
 // Runs the softmax over a vocabulary on random sizes, in buffers of exactly the size that it says it needs, filled with
 // NaN where it is to write. Compiled with sanitizers, it ends with an error for any access beyond a buffer; by itself it
 // looks that nothing is left unwritten or read before it was written: a NaN would come out.
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
-#include <random>
 #include <vector>
 
 #include "api_softmax.h"
+#include "buffers.h"
 
 namespace {
-
-std::mt19937 source;
-
-int64_t draw(int64_t from, int64_t to) { return std::uniform_int_distribution<int64_t>(from, to)(source); }
-
-// Of exactly this size, in memory of its own, so that the sanitizer knows its end.
-struct Buffer {
-  std::unique_ptr<float[]> data;
-  int64_t size;
-  explicit Buffer(int64_t size) : data(new float[size]), size(size) {
-    for (int64_t k = 0; k < size; k++) data[k] = NAN;
-  }
-  static Buffer random(int64_t size) {
-    Buffer made(size);
-    std::normal_distribution<float> normal(0, 0.5);
-    for (int64_t k = 0; k < size; k++) made.data[k] = normal(source);
-    return made;
-  }
-  operator float*() const { return data.get(); }
-};
-
-void must_be_written(const Buffer& buffer, const char* what) {
-  for (int64_t k = 0; k < buffer.size; k++) {
-    if (!std::isfinite(buffer[k])) {
-      std::fprintf(stderr, "%s: number %lld of %lld is %f\n", what, (long long)k, (long long)buffer.size, buffer[k]);
-      std::exit(1);
-    }
-  }
-}
 
 void go(int64_t half, Softmax s, int64_t threads) {
   Buffer room(unrolled_softmax_room(half, &s, threads));
