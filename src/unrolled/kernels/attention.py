@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unrolled.kernels import matrix, recurrence
 from unrolled.kernels.attention_types import Attention
-from unrolled.kernels.library import Layer, load
+from unrolled.kernels.library import Layer, load, needed
 from unrolled.kernels.recurrence import KINDS, Kind, Weights
 
 KNOWN = ("lstm", "gru")
@@ -133,7 +133,7 @@ def forward(
     Raises `ValueError` where something does not fit.
     """
     batch, memory = _looked_at(kind, batch, memory, scorer, w)
-    library, k, hidden, x = recurrence._library(), KINDS[kind], w.hh.shape[1], batch.x
+    library, k, hidden, x = needed(), KINDS[kind], w.hh.shape[1], batch.x
     threads = _threads(x, w)
     batch_size = int(batch.sizes[0])
     h0 = recurrence._state(state[0], batch_size, hidden)
@@ -186,7 +186,7 @@ def backward(
     if need_memory:
         back = matrix.panels(scorer.key, half, transposed=False, threads=threads)
         matrix.multiply(half, d.keys, back, d.memory, threads, add=True)
-    query, bias = torch.empty_like(scorer.query, memory_format=torch.contiguous_format), None
+    query = torch.empty_like(scorer.query, memory_format=torch.contiguous_format)
     bias = None if scorer.bias is None else scorer.bias.new_empty(scorer.bias.shape)
     matrix.outer(half, d.queries, _before(batch, made.outputs, alive[0]), query, threads, bias)
     dx, weights = _weight_gradients(kind, layer, batch, made.contexts, w, d.gates, half, threads, need_x)
@@ -245,7 +245,7 @@ def _run_back(
     layer.dh, layer.dh_stride, layer.dh_carry = d.outputs.data_ptr(), d.outputs.stride(0), d.state[0].data_ptr()
     if k.memory:
         layer.c0, layer.dc_carry = rest[0].data_ptr(), d.state[1].data_ptr()
-    library = recurrence._library()
+    library = needed()
     layer.dx = d.gates.data_ptr()  # that it is wanted; where it goes is said when it is made
     library.unrolled_before(k.code, half, ctypes.byref(layer), 1, threads)
     panels = _panels(k, attention, scorer, w, half, transposed=False, threads=threads)
@@ -278,7 +278,7 @@ def _weight_gradients(
         len(ih[0]),
     )
     layer.dhh, layer.dbias = hh.data_ptr(), sums.data_ptr()
-    recurrence._library().unrolled_after(k.code, half, ctypes.byref(layer), threads)
+    needed().unrolled_after(k.code, half, ctypes.byref(layer), threads)
     for first, count, at in k.inputs:
         part = dgates[:, at * hidden : (at + count) * hidden]
         matrix.outer(half, part, contexts, ih[first * hidden : (first + count) * hidden, x.shape[1] :], threads)

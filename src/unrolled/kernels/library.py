@@ -161,6 +161,14 @@ def load() -> ctypes.CDLL | None:
     return library
 
 
+def needed() -> ctypes.CDLL:
+    """The library, where something is to be run by it. Raises `RuntimeError` where there is none."""
+    library = load()
+    if library is None:
+        raise RuntimeError("there are no compiled kernels: ask `supports` first")
+    return library
+
+
 def _open(path: Path) -> ctypes.CDLL | None:
     try:
         library = ctypes.CDLL(str(path))

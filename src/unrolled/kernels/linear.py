@@ -6,14 +6,13 @@ Nothing is summed over elements or channels, so that the number of threads chang
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from unrolled.kernels.library import Linear, load
+from unrolled.kernels.library import Linear, load, needed
 from unrolled.kernels.recurrence import _look_at, _state
 
 SMALL = 1 << 16
@@ -65,7 +64,7 @@ def forward(sizes: Tensor, starts: Tensor, directions: Sequence[Terms]) -> tuple
         linear.b, linear.b_stride, linear.last = terms.b.data_ptr(), terms.b.stride(0), final.data_ptr()
         shift += terms.a.shape[1]
         last.append(final)
-    _library().unrolled_linear_forward(linears, len(directions), _threads(outputs))
+    needed().unrolled_linear_forward(linears, len(directions), _threads(outputs))
     return outputs, last
 
 
@@ -103,7 +102,7 @@ def backward(
         linear.dh_carry = carry.data_ptr()
         shift += hidden
         found.append(Gradients(da, db, carry))
-    _library().unrolled_linear_backward(linears, len(given), _threads(outputs))
+    needed().unrolled_linear_backward(linears, len(given), _threads(outputs))
     return found
 
 
@@ -129,10 +128,3 @@ def _rows(x: Tensor) -> Tensor:
 
 def _threads(states: Tensor) -> int:
     return torch.get_num_threads() if states.numel() > SMALL else 1
-
-
-def _library() -> ctypes.CDLL:
-    library = load()
-    if library is None:
-        raise RuntimeError("there are no compiled kernels: ask `supports` first")
-    return library

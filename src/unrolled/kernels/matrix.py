@@ -10,7 +10,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from unrolled.kernels.library import Product, load
+from unrolled.kernels.library import Product, needed
 
 _TYPES = (torch.float32, torch.bfloat16)
 """Of packed weights."""
@@ -18,7 +18,7 @@ _TYPES = (torch.float32, torch.bfloat16)
 
 def panels(matrix: Tensor, half: bool, *, transposed: bool, threads: int) -> Tensor:
     """A matrix (depth, columns), or where `transposed` (columns, depth), laid out to be multiplied with."""
-    library, matrix = _library(), rows(matrix)
+    library, matrix = needed(), rows(matrix)
     depth, columns = reversed(matrix.shape) if transposed else matrix.shape
     made = torch.empty(library.unrolled_matrix_size(half, depth, columns), dtype=_TYPES[half])
     library.unrolled_matrix_pack(
@@ -32,7 +32,7 @@ def multiply(half: bool, a: Tensor, by: Tensor, c: Tensor, threads: int, add: bo
     product = Product(
         a.data_ptr(), a.stride(0), len(a), a.shape[1], c.shape[1], by.data_ptr(), None, c.data_ptr(), c.stride(0), add
     )
-    _library().unrolled_matrix_multiply(half, ctypes.byref(product), threads)
+    needed().unrolled_matrix_multiply(half, ctypes.byref(product), threads)
 
 
 def outer(half: bool, a: Tensor, b: Tensor, c: Tensor, threads: int, sums: Tensor | None = None) -> None:
@@ -40,7 +40,7 @@ def outer(half: bool, a: Tensor, b: Tensor, c: Tensor, threads: int, sums: Tenso
 
     a: (depth, rows); b: (depth, columns); c: (rows, columns); sums: (rows,).
     """
-    _library().unrolled_matrix_outer(
+    needed().unrolled_matrix_outer(
         half, a.data_ptr(), a.stride(0), a.shape[1], len(a), b.data_ptr(), b.stride(0), b.shape[1],
         c.data_ptr(), c.stride(0), None if sums is None else sums.data_ptr(), threads,
     )  # fmt: skip
@@ -49,10 +49,3 @@ def outer(half: bool, a: Tensor, b: Tensor, c: Tensor, threads: int, sums: Tenso
 def rows(x: Tensor) -> Tensor:
     """With rows of neighbouring floats."""
     return x if x.stride(1) == 1 and x.stride(0) >= x.shape[1] else x.contiguous()
-
-
-def _library() -> ctypes.CDLL:
-    library = load()
-    if library is None:
-        raise RuntimeError("there are no compiled kernels")
-    return library

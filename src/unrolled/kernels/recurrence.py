@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from unrolled.kernels import products
-from unrolled.kernels.library import Layer, load
+from unrolled.kernels.library import Layer, load, needed
 from unrolled.kernels.matrix import rows
 
 SMALL = 1 << 20
@@ -142,7 +142,7 @@ def pack(kind: str, w: Weights, half: bool = False) -> Packed:
     code, (hidden, output) = KINDS[kind].code, _sizes(kind, w)
     room = _room(code, half, w.ih.shape[1], hidden, output, backwards=False)
     _fill(layer, alive, room, hidden)
-    _library().unrolled_pack(code, half, ctypes.byref(layer), _threads(w.ih.numel() * MOVED))
+    needed().unrolled_pack(code, half, ctypes.byref(layer), _threads(w.ih.numel() * MOVED))
     return Packed(kind, room, alive.vectors, w.bias_ih is not None, half, w.ih.shape[1], hidden, output)
 
 
@@ -204,7 +204,7 @@ def forward(
         kept.append(Kept(gates, cells, middle))
         alive.append((w, room, h0))
     work = len(x) * sum(k.blocks * hidden * (x.shape[1] + output) for hidden, output in each)
-    _library().unrolled_forward(k.code, half, layers, len(given), _threads(work))
+    needed().unrolled_forward(k.code, half, layers, len(given), _threads(work))
     return outputs, final, kept
 
 
@@ -231,7 +231,7 @@ def backward(
         need_x: whether the input's gradient is wanted.
         half: whether products are of bfloat16.
     """
-    library, k = _library(), KINDS[kind]
+    library, k = needed(), KINDS[kind]
     x, gradient, batch = rows(x), rows(gradient), int(sizes[0])
     dx = torch.empty_like(x, memory_format=torch.contiguous_format) if need_x else None
     layers, alive, found, work, at = (Layer * len(weights))(), [], [], 0, 0
@@ -270,13 +270,6 @@ def backward(
     return dx, [Gradients(_with_biases(kind, got, sums, hidden), dh, dc) for got, sums, hidden, dh, dc in found]
 
 
-def _library() -> ctypes.CDLL:
-    library = load()
-    if library is None:
-        raise RuntimeError("there are no compiled kernels: ask `supports` first")
-    return library
-
-
 def _look_at(x: Tensor, sizes: Tensor, starts: Tensor) -> None:
     for name, tensor, dtype in (
         ("x", x, torch.float32),
@@ -289,7 +282,7 @@ def _look_at(x: Tensor, sizes: Tensor, starts: Tensor) -> None:
         raise ValueError(f"x must have 2 axes, sizes and starts 1: {x.shape}, {sizes.shape}, {starts.shape}")
     if not (sizes.is_contiguous() and starts.is_contiguous()):
         raise ValueError("sizes and starts must be contiguous")
-    if not _library().unrolled_adds_up(sizes.data_ptr(), starts.data_ptr(), len(sizes), len(x)):
+    if not needed().unrolled_adds_up(sizes.data_ptr(), starts.data_ptr(), len(sizes), len(x)):
         raise ValueError(
             "sizes must be above zero and never grow, starts be the sums of those before, and all add up to the "
             f"elements: sizes {sizes.tolist()}, {len(x)} elements"
@@ -358,7 +351,7 @@ def _fill_packed(layer: Layer, w: Packed) -> None:
 
 def _room(code: int, half: bool, input_size: int, hidden: int, output: int, *, backwards: bool) -> Tensor:
     """Room for packed weights, in bytes."""
-    size = _library().unrolled_packed_size(code, half, input_size, hidden, output, backwards)
+    size = needed().unrolled_packed_size(code, half, input_size, hidden, output, backwards)
     return torch.empty(size, dtype=torch.uint8)
 
 
