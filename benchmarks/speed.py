@@ -65,6 +65,10 @@ def cases() -> Iterator[Case]:
         yield Case("GRU", "variable", hidden, batch, train=False)
 
 
+WARM, MOST, ENOUGH = 3, 200, 4.0
+"""Turns that do not count, turns at most, and seconds after which there are enough."""
+
+
 def draw(lengths: str, batch: int) -> Tensor:
     """Lengths of a batch, longest first."""
     if lengths == "padded":
@@ -114,15 +118,20 @@ def once(module: nn.Module, x: Tensor | PackedSequence, train: bool) -> None:
 
 
 def measure(functions: dict[str, Run], repeats: int, clock: Clock) -> dict[str, float]:
-    """Seconds, medians; the candidates take turns."""
+    """Seconds, medians; the candidates take turns: `repeats` of them, and more where all are over within a moment.
+
+    A median of few short runs is that of the moment: of the neighbours' use of the cache that all share, for example.
+    """
     times: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(repeats + 3):
+    turn, begun = 0, time.perf_counter()
+    while turn < repeats + WARM or (turn < MOST and time.perf_counter() - begun < ENOUGH):
         for name, function in functions.items():
             function()
             before = clock()
             function()
-            if turn >= 3:
+            if turn >= WARM:
                 times[name].append(clock() - before)
+        turn += 1
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 

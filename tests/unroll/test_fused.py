@@ -56,6 +56,18 @@ def packed(lengths: list[int], features: int) -> PackedSequence:
     return pack_sequence([torch.randn(n, features) for n in lengths])
 
 
+def only_rounded(x: PackedSequence) -> PackedSequence:
+    return x._replace(data=x.data.bfloat16().float())
+
+
+def in_bfloat16(cell: Cell) -> Cell:
+    """The cell whose weights have been rounded, and which computes as exactly as before."""
+    rounded = copy.deepcopy(cell)
+    for p in rounded.parameters():
+        p.data = p.data.bfloat16().float()
+    return rounded
+
+
 def random_state(cell: Cell, batch: int) -> states.State:
     return states.tree_map(torch.randn_like, cell.initial_state(batch))
 
@@ -140,15 +152,18 @@ def test_in_bfloat16_the_kernels_are_within_its_rounding(name: str, hidden: int,
         with fused.precision("bfloat16"):
             found = results(choose.unroll_both, cells, x, given, torch.float32)
         wanted = results(apart, cells, x, given, torch.float64)
+        rounded = results(apart, [in_bfloat16(cell) for cell in cells], only_rounded(x), given, torch.float64)
         for what, right in wanted.items():
             error = (found[what].double() - right).abs()
             if name == "rnn_relu" and what.startswith("gradient"):
                 # Where an argument is near zero, rounding decides whether its gradient is there at all.
                 assert error.norm() <= 0.25 * right.norm(), (batch, what)
             else:
-                # Of a single unit the sums are of few terms, which cancel. A projection rounds twice in each tick.
-                bound = 0.025 if hidden == 1 else 0.015 if name == "lstm_projected" else 0.01
-                assert error.max() <= bound * right.abs().max(), (batch, what)
+                # Where sums cancel, weights and input that are no more than rounded are half of the way there alone.
+                # With a single unit the sums are of a handful of terms, and luck decides which of the two is nearer.
+                share = 0.025 if hidden == 1 else 0.01
+                bound = (share * right.abs().max()).maximum(2 * (rounded[what] - right).abs().max())
+                assert error.max() <= bound, (batch, what)
 
 
 def test_bfloat16_is_asked_for_by_autocast_or_by_name_and_by_nothing_else() -> None:

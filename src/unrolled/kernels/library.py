@@ -47,6 +47,12 @@ class Layer(Structure):
     _fields_ = [(name, c_int64 if name in _SIZES else c_void_p) for name in _FIELDS.split()]
 
 
+class Tick(Structure):
+    """`csrc/layer.h`: what does not change between the ticks of a stream."""
+
+    _fields_ = [("cell", c_int64), ("half", c_int64), ("threads", c_int64), ("layer", POINTER(Layer))]
+
+
 class Product(Structure):
     """`csrc/gemm_types.h`: c = a b + bias, or c += a b."""
 
@@ -136,6 +142,7 @@ _FUNCTIONS = {
         [c_int64, c_void_p, *[c_int64] * 3, c_void_p, c_int64, c_int64, c_void_p, c_int64, c_void_p, c_int64],
     ),
     "unrolled_step": (None, [c_int64, c_int64, c_void_p, c_void_p, c_int64]),
+    "unrolled_tick": (None, [c_void_p, c_void_p]),
     "unrolled_linear_forward": (None, [POINTER(Linear), c_int64, c_int64]),
     "unrolled_linear_backward": (None, [POINTER(Linear), c_int64, c_int64]),
     "unrolled_softmax_room": (c_int64, [c_int64, POINTER(Softmax), c_int64]),

@@ -7,17 +7,21 @@ not change between two ticks, buffers, pointers, is made once, and a tick is one
 from __future__ import annotations
 
 import ctypes
+from itertools import cycle
 
 import torch
 from torch import Tensor
 
 from unrolled.errors import BadOption
-from unrolled.kernels.library import Layer, load
+from unrolled.kernels.library import Layer, Tick, load
 from unrolled.kernels.recurrence import KINDS, Packed
 
 SHARED = 1 << 19
 """Multiplications of a tick above which threads share it, by units: they wait for each other twice."""
 
+
+FLOAT = torch.float32
+"""Two look-ups less in a tick of microseconds."""
 
 _ALONE = torch.zeros(1, dtype=torch.int64)
 """Where the first time step begins."""
@@ -103,7 +107,7 @@ class Stream:
             raise BadOption(f"a stream needs 1 row or more, not {batch}")
         self._packed = packed  # the pointers below are into it
         hidden, output = packed.hidden, packed.output
-        self._shape, self._turn = torch.Size((batch, packed.input)), 0
+        self._shape = torch.Size((batch, packed.input))
         self._h = (torch.zeros(batch, output), torch.zeros(batch, output))
         self._c = torch.zeros(batch, hidden) if k.memory else None
         self._gates, self._middle = torch.empty(batch, k.width * hidden), torch.empty(batch, hidden)
@@ -111,32 +115,38 @@ class Stream:
         middle = self._middle if k.middle else None
         self._layer = _layer(kind, packed, batch, self._sizes, self._gates, middle, self._c)
         self._layer.h0, self._layer.h = self._h[0].data_ptr(), self._h[1].data_ptr()
-        self._shared, self._step = _work(kind, packed, batch) > SHARED, library.unrolled_step
-        self._call = (k.code, packed.half, ctypes.addressof(self._layer))
+        self._shared, self._tick = _work(kind, packed, batch) > SHARED, library.unrolled_tick
+        self._fixed = Tick(k.code, packed.half, 1, ctypes.pointer(self._layer))
+        self._at, self._next = ctypes.addressof(self._fixed), cycle(self._h[::-1]).__next__
 
     def __call__(self, x: Tensor) -> Tensor:
         """Read the next element of each row. x: (batch, input), float32 -> hidden states (batch, hidden).
 
         What is returned is overwritten two calls later; `clone` it to keep it.
         """
-        if x.shape != self._shape or x.dtype is not torch.float32 or not x.is_contiguous() or not x.is_cpu:
+        if x.shape != self._shape or x.dtype is not FLOAT or not x.is_contiguous() or not x.is_cpu:
             raise BadOption(
                 f"this stream reads contiguous float32 of {tuple(self._shape)} on the CPU, not {describe(x)}"
             )
-        self._step(*self._call, x.data_ptr(), torch.get_num_threads() if self._shared else 1)
-        self._turn = turn = 1 - self._turn
-        return self._h[turn]
+        if self._shared:
+            self._fixed.threads = torch.get_num_threads()
+        self._tick(self._at, x.data_ptr())
+        return self._next()
+
+    def _held(self) -> list[Tensor]:
+        """The state itself. After a tick the compiled code reads h from where it has just written it."""
+        h = self._h[self._layer.h0 != self._h[0].data_ptr()]
+        return [h] if self._c is None else [h, self._c]
 
     @property
     def state(self) -> Tensor | tuple[Tensor, Tensor]:
         """A copy of the state: h, or (h, c), each (batch, hidden). May be set."""
-        h = self._h[self._turn].clone()
-        return h if self._c is None else (h, self._c.clone())
+        held = [tensor.clone() for tensor in self._held()]
+        return held[0] if len(held) == 1 else (held[0], held[1])
 
     @state.setter
     def state(self, state: Tensor | tuple[Tensor, Tensor]) -> None:
-        given = (state,) if isinstance(state, Tensor) else state
-        held = [self._h[self._turn]] if self._c is None else [self._h[self._turn], self._c]
+        given, held = (state,) if isinstance(state, Tensor) else state, self._held()
         if [t.shape for t in given] != [t.shape for t in held]:
             raise BadOption(
                 f"the state is {len(held)} of {tuple(held[0].shape)}, not {[tuple(t.shape) for t in given]}"

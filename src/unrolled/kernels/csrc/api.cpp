@@ -429,3 +429,8 @@ EXPORT void unrolled_step(int64_t cell, int64_t half, Layer* layer, const float*
   layer->h = const_cast<float*>(layer->h0);
   layer->h0 = now;
 }
+
+// The same of a stream, of which only x changes from call to call: each argument of a call from Python takes time.
+EXPORT void unrolled_tick(const Tick* tick, const float* x) {
+  unrolled_step(tick->cell, tick->half, tick->layer, x, tick->threads);
+}

@@ -59,6 +59,12 @@ extern "C" struct Layer {
   const float* added;
 };
 
+// What does not change between the ticks of a stream.
+extern "C" struct Tick {
+  int64_t cell, half, threads;
+  Layer* layer;
+};
+
 // Blocks of the gates: `count` of them from `gate` on are those of the input's weights from `ih` on, and of the state's
 // from `hh` on; -1: of none. `middle`: what the state's weights multiply is `Layer::middle`.
 struct Share {
