@@ -189,17 +189,37 @@ def threads_against_one(repeats: int) -> None:
 
 def without_kernels(repeats: int, clock: Clock) -> None:
     """What remains where there is no compiler: to be run with UNROLLED_KERNELS=none."""
-    table(["train, variable lengths, no compiled kernels", "H", "B", "torch ms", "ours ms", "ours ×"])
+    head = ["train, variable lengths, no compiled kernels", "H", "B", "torch ms", "ours ms", "products ms"]
+    table([*head, "ours ×", "products ×"])
     for kind in ("LSTM", "GRU", "RNN"):
         for hidden, batch in ((64, 32), (128, 8), (128, 32), (256, 8), (256, 32), (256, 64), (512, 32)):
             functions, _ = candidates(Case(kind, "variable", hidden, batch))
-            taken = measure({name: functions[name] for name in ("torch", "twin")}, repeats, clock)
-            shown = [
-                f"{1e3 * taken['torch']:.2f}",
-                f"{1e3 * taken['twin']:.2f}",
-                f"{taken['torch'] / taken['twin']:.2f}",
-            ]
-            row([kind, hidden, batch, *shown])
+            rivals = {name: functions[name] for name in ("torch", "twin")}
+            taken = measure({**rivals, "products": products(kind, hidden, batch)}, repeats, clock)
+            ms = [f"{1e3 * taken[name]:.2f}" for name in ("torch", "twin", "products")]
+            row([kind, hidden, batch, *ms, *(f"{taken['torch'] / taken[name]:.2f}" for name in ("twin", "products"))])
+
+
+def products(kind: str, hidden: int, batch: int) -> Run:
+    """The matrix products alone of forwards and back, by torch: no way that is written in plain torch takes less."""
+    lengths = draw("variable", batch)
+    sizes = [int((lengths > time).sum()) for time in range(int(lengths[0]))]
+    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind] * hidden
+    x, h, d = (torch.randn(sum(sizes), features) for features in (hidden, hidden, gates))
+    weight, made, back = torch.randn(gates, hidden), torch.empty_like(d), torch.empty_like(h)
+    turned, gradient = weight.T.contiguous(), torch.empty_like(weight)
+
+    def run() -> None:
+        torch.mm(x, turned, out=made)
+        for h_t, made_t in zip(h.split(sizes), made.split(sizes), strict=True):
+            torch.mm(h_t, turned, out=made_t)
+        for d_t, back_t in zip(d.split(sizes), back.split(sizes), strict=True):
+            torch.mm(d_t, weight, out=back_t)
+        torch.mm(d, weight, out=back)
+        torch.mm(d.T, x, out=gradient)
+        torch.mm(d.T, h, out=gradient)
+
+    return run
 
 
 def streaming(repeats: int, clock: Clock) -> None:

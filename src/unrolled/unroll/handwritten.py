@@ -39,7 +39,9 @@ def run(
     Returns:
         Outputs (elements, hidden), and the state after each row's last element.
     """
-    outputs, last = _Handwritten.apply(kernel, sizes.tolist(), slow, data, h0, *weights)
+    # Autocast has types of its own for some of the operations below, which write into each other's results.
+    with torch.autocast(data.device.type, enabled=False):
+        outputs, last = _Handwritten.apply(kernel, sizes.tolist(), slow, data, h0, *weights)
     return outputs, last
 
 
@@ -49,22 +51,24 @@ class _Handwritten(torch.autograd.Function):
         ctx: Any, kernel: str, sizes: list[int], slow: Slow, data: Tensor, h0: Tensor, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         ih, hh, *biases = weights
-        px = torch.addmm(biases[0], data, ih.T) if biases else data @ ih.T
-        outputs, product = data.new_empty(len(data), hh.shape[1]), data.new_empty(len(data), len(hh))
-        candidate = torch.empty_like(outputs) if kernel == "gru" else outputs
-        last, h = h0.clone(), h0
+        outputs, is_gru = data.new_empty(len(data), hh.shape[1]), kernel == "gru"
+        # Only the GRU must keep the state's bias apart from the input's.
+        bias = None if not biases else biases[0] if is_gru else biases[0] + biases[1]
+        px = data @ ih.T if bias is None else torch.addmm(bias, data, ih.T)
+        product, candidate = (torch.empty_like(px), torch.empty_like(outputs)) if is_gru else (px, outputs)
+        last, h, turned = h0.clone(), h0, hh.T.contiguous()
         pieces = zip(*(t.split(sizes) for t in (px, product, candidate, outputs)), strict=True)
         for size, (px_t, product_t, n_t, h_t) in zip(sizes, pieces, strict=True):
             if len(h) > size:
                 last[size : len(h)] = h[size:]
                 h = h[:size]
-            torch.addmm(biases[1], h, hh.T, out=product_t) if biases else torch.mm(h, hh.T, out=product_t)
-            if kernel == "gru":
+            if is_gru:
+                torch.addmm(biases[1], h, turned, out=product_t) if biases else torch.mm(h, turned, out=product_t)
                 _gru(px_t, product_t, h, n_t, h_t)
             elif kernel == "rnn_tanh":
-                torch.tanh(product_t.add_(px_t), out=h_t)
+                torch.tanh(px_t.addmm_(h, turned), out=h_t)
             else:
-                torch.clamp(product_t.add_(px_t), min=0, out=h_t)
+                torch.clamp(px_t.addmm_(h, turned), min=0, out=h_t)
             h = h_t
         last[: len(h)] = h
         ctx.kernel, ctx.sizes, ctx.slow = kernel, sizes, slow
@@ -87,16 +91,15 @@ class _Handwritten(torch.autograd.Function):
         factors, past = _factors(ctx.kernel, outputs, before, product, candidate)
         gates = torch.empty_like(factors)
         recurrent = gates.flatten(1)[:, -len(hh) :]
-        carried, pieces = last.clone(), [t.split(ctx.sizes) for t in (gradient, factors, gates, recurrent, past)]
+        came, dh0 = _with_last(gradient, last, ctx.sizes), torch.zeros_like(h0)
+        pieces = [t.split(ctx.sizes) for t in (came, factors, gates, recurrent, past)]
         for time in reversed(range(len(ctx.sizes))):
             dh, factors_t, gates_t, recurrent_t, past_t = (piece[time] for piece in pieces)
-            now = carried[: ctx.sizes[time]]
-            now += dh
-            torch.mul(now.unsqueeze(1), factors_t, out=gates_t)
+            torch.mul(dh.unsqueeze(1) if is_gru else dh, factors_t, out=gates_t)
+            before_t = pieces[0][time - 1][: len(dh)] if time else dh0
             if is_gru:
-                now.mul_(past_t).addmm_(recurrent_t, hh)
-            else:
-                torch.mm(recurrent_t, hh, out=now)
+                before_t.addcmul_(dh, past_t)
+            before_t.addmm_(recurrent_t, hh)
         input_part, ih = gates.flatten(1)[:, : len(hh)], weights[0]
         dx = input_part @ (torch.cat([ih[2 * hidden :], ih[: 2 * hidden]]) if is_gru else ih)
         by_input = [input_part.T @ data, *([input_part.sum(0)] if len(weights) > 2 else [])]
@@ -104,7 +107,7 @@ class _Handwritten(torch.autograd.Function):
             by_input = [torch.cat([t[hidden:], t[:hidden]]) for t in by_input]
         by_state = [recurrent.T @ before, *([recurrent.sum(0)] if len(weights) > 2 else [])]
         found = [t for pair in zip(by_input, by_state, strict=True) for t in pair]
-        return None, None, None, dx, carried, *found
+        return None, None, None, dx, dh0, *found
 
 
 def _gru(px: Tensor, product: Tensor, before: Tensor, n: Tensor, h: Tensor) -> None:
@@ -117,14 +120,14 @@ def _gru(px: Tensor, product: Tensor, before: Tensor, n: Tensor, h: Tensor) -> N
 
 
 def _factors(kernel: str, outputs: Tensor, before: Tensor, product: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
-    """What the gradient of an output is multiplied by, (elements, blocks, hidden), and what goes past the weights.
+    """What the gradient of an output is multiplied by, and what goes past the weights. Of the GRU (elements, 4, hidden).
 
     The blocks of the GRU are n, r, z, m: the first three are those of the input, the last three of the state.
     """
     if kernel == "rnn_tanh":
-        return (1 - outputs * outputs).unsqueeze(1), outputs
+        return 1 - outputs * outputs, outputs
     if kernel == "rnn_relu":
-        return (outputs > 0).to(outputs.dtype).unsqueeze(1), outputs
+        return (outputs > 0).to(outputs.dtype), outputs
     r, z, m = product.chunk(3, dim=1)
     factors = product.new_empty(len(product), 4, r.shape[1])
     torch.mul(1 - z, 1 - candidate * candidate, out=factors[:, 0])
@@ -132,6 +135,16 @@ def _factors(kernel: str, outputs: Tensor, before: Tensor, product: Tensor, cand
     torch.mul(factors[:, 3] * m, 1 - r, out=factors[:, 1])
     torch.mul(before - candidate, z * (1 - z), out=factors[:, 2])
     return factors, z
+
+
+def _with_last(gradient: Tensor, last: Tensor, sizes: list[int]) -> Tensor:
+    """A copy of the gradient of the outputs, to which the last states' is added where each row ended."""
+    came, end = gradient.clone(memory_format=torch.contiguous_format), 0
+    for size, following in pairwise([*sizes, 0]):
+        end += size
+        if size > following:
+            came[end - size + following : end] += last[following:size]
+    return came
 
 
 def _before(outputs: Tensor, h0: Tensor, sizes: list[int]) -> Tensor:
