@@ -120,7 +120,7 @@ def _gru(px: Tensor, product: Tensor, before: Tensor, n: Tensor, h: Tensor) -> N
 
 
 def _factors(kernel: str, outputs: Tensor, before: Tensor, product: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
-    """What the gradient of an output is multiplied by, and what goes past the weights. Of the GRU (elements, 4, hidden).
+    """What the gradient of an output is multiplied by, and what goes past the weights. The GRU: (elements, 4, hidden).
 
     The blocks of the GRU are n, r, z, m: the first three are those of the input, the last three of the state.
     """
