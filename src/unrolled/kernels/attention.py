@@ -292,7 +292,7 @@ def _fill(layer: Layer, kind: str, batch: Batch, w: Weights, half: bool, *, back
     given = recurrence._given(kind, w._replace(ih=w.ih[:, : x.shape[1]]))
     room = recurrence._room(KINDS[kind].code, half, x.shape[1], hidden, hidden, backwards=backwards)
     recurrence._fill(layer, given, room, hidden)
-    recurrence._where(layer, x, batch.sizes, batch.starts, 0)
+    recurrence._where(layer, x, batch.sizes, batch.starts, int(batch.sizes[0]), 0)
     return [given, room]
 
 

@@ -172,9 +172,10 @@ def forward(
     """
     _look_at(x, sizes, starts)
     k, half, x, batch = KINDS[kind], _in_one_type(weights, half), rows(x), int(sizes[0])
+    count, features = x.shape
     given = [w if isinstance(w, Packed) else _given(kind, w) for w in weights]
     each = [_sizes(kind, w) for w in given]
-    outputs = x.new_empty(len(x), sum(output for _, output in each))
+    outputs = x.new_empty(count, sum(output for _, output in each))
     layers, alive, kept = (Layer * len(given))(), [], []
     final: list[tuple[Tensor, ...]] = []
     for place, (layer, w, (hidden, output), state) in enumerate(zip(layers, given, each, states, strict=True)):
@@ -182,18 +183,18 @@ def forward(
             room = w.room
             _fill_packed(layer, w)
         else:
-            room = _room(k.code, half, x.shape[1], hidden, output, backwards=False)
+            room = _room(k.code, half, features, hidden, output, backwards=False)
             _fill(layer, w, room, hidden)
-        if layer.input != x.shape[1]:
-            raise ValueError(f"the weights are for {layer.input} features, x has {x.shape[1]}")
+        if layer.input != features:
+            raise ValueError(f"the weights are for {layer.input} features, x has {features}")
         h0 = _state(state[0], batch, output)
         c = _state(state[1], batch, hidden).clone() if k.memory else None
-        gates = x.new_empty(len(x), k.width * hidden)
-        cells = x.new_empty(len(x), hidden) if keep and k.memory else None
-        middle = x.new_empty(len(x), hidden) if k.middle else None
+        gates = x.new_empty(count, k.width * hidden)
+        cells = x.new_empty(count, hidden) if keep and k.memory else None
+        middle = x.new_empty(count, hidden) if k.middle else None
         last = x.new_empty(batch, output)
-        _where(layer, x, sizes, starts, place)
-        if isinstance(w, Weights) and products.are_torchs(half, len(x) * w.ih.numel()):
+        _where(layer, x, sizes, starts, batch, place)
+        if isinstance(w, Weights) and products.are_torchs(half, count * w.ih.numel()):
             products.read(k.inputs, x, w.ih, _biases(kind, w, hidden), gates, hidden)
             layer.given = 1
         layer.gates, layer.gates_stride, layer.keep = gates.data_ptr(), k.width * hidden, keep
@@ -203,7 +204,7 @@ def forward(
         final.append((last,) if c is None else (last, c))
         kept.append(Kept(gates, cells, middle))
         alive.append((w, room, h0))
-    work = len(x) * sum(k.blocks * hidden * (x.shape[1] + output) for hidden, output in each)
+    work = count * sum(k.blocks * hidden * (features + output) for hidden, output in each)
     needed().unrolled_forward(k.code, half, layers, len(given), _threads(work))
     return outputs, final, kept
 
@@ -233,34 +234,35 @@ def backward(
     """
     library, k = needed(), KINDS[kind]
     x, gradient, batch = rows(x), rows(gradient), int(sizes[0])
+    count, features = x.shape
     dx = torch.empty_like(x, memory_format=torch.contiguous_format) if need_x else None
     layers, alive, found, work, at = (Layer * len(weights))(), [], [], 0, 0
     for place, (layer, given, state, held, last) in enumerate(
         zip(layers, weights, states, kept, gradients, strict=True)
     ):
         w, (hidden, output) = _given(kind, given), _sizes(kind, given)
-        room = _room(k.code, half, x.shape[1], hidden, output, backwards=True)
+        room = _room(k.code, half, features, hidden, output, backwards=True)
         _fill(layer, w, room, hidden)
         h0, dh = _state(state[0], batch, output), _state(last[0], batch, output).clone()
         c0, dc = (_state(state[1], batch, hidden), _state(last[1], batch, hidden).clone()) if k.memory else (None, None)
-        dgates, dtotal = torch.empty_like(held.gates), None if w.hr is None else x.new_empty(len(x), output)
+        dgates, dtotal = torch.empty_like(held.gates), None if w.hr is None else x.new_empty(count, output)
         got = Weights(*(None if t is None else x.new_empty(t.shape) for t in given))  # type: ignore[arg-type]
         sums = x.new_empty(k.width * hidden)
-        _where(layer, x, sizes, starts, place)
+        _where(layer, x, sizes, starts, batch, place)
         layer.gates, layer.gates_stride, layer.cells = held.gates.data_ptr(), k.width * hidden, _pointer(held.cells)
         layer.middle, layer.h0, layer.c0 = _pointer(held.middle), h0.data_ptr(), _pointer(c0)
         layer.h, layer.h_stride = outputs.data_ptr() + 4 * at, outputs.stride(0)
         layer.dh, layer.dh_stride = gradient.data_ptr() + 4 * at, gradient.stride(0)
         layer.dgates, layer.dtotal, layer.dh_carry = dgates.data_ptr(), _pointer(dtotal), dh.data_ptr()
-        layer.dc_carry, layer.dx, layer.dx_stride = _pointer(dc), _pointer(dx), x.shape[1]
-        layer.dih, layer.dih_stride = got.ih.data_ptr(), x.shape[1]
+        layer.dc_carry, layer.dx, layer.dx_stride = _pointer(dc), _pointer(dx), features
+        layer.dih, layer.dih_stride = got.ih.data_ptr(), features
         layer.dhh, layer.dhr = got.hh.data_ptr(), _pointer(got.hr)
         layer.dbias, layer.dvectors = sums.data_ptr(), _pointer(got.vectors)
-        if products.are_torchs(half, len(x) * w.ih.numel()):
+        if products.are_torchs(half, count * w.ih.numel()):
             layer.dx, layer.dih, layer.given = None, None, 1
         alive.append((w, room, h0, c0, dgates, dtotal))
         found.append((got, sums, hidden, dh, dc))
-        work, at = work + 2 * len(x) * k.blocks * hidden * (x.shape[1] + output), at + output
+        work, at = work + 2 * count * k.blocks * hidden * (features + output), at + output
     library.unrolled_backward(k.code, half, layers, len(weights), _threads(work))
     if dx is not None and any(layer.given for layer in layers):
         dx.zero_()
@@ -321,9 +323,9 @@ def _sizes(kind: str, w: Weights | Packed) -> tuple[int, int]:
     return w.hh.shape[0] // KINDS[kind].blocks, w.hh.shape[1]
 
 
-def _where(layer: Layer, x: Tensor, sizes: Tensor, starts: Tensor, place: int) -> None:
+def _where(layer: Layer, x: Tensor, sizes: Tensor, starts: Tensor, batch: int, place: int) -> None:
     """Where its elements are; the layer in the second place reads backwards."""
-    layer.steps, layer.batch, layer.reverse = len(sizes), int(sizes[0]), place
+    layer.steps, layer.batch, layer.reverse = sizes.shape[0], batch, place
     layer.sizes, layer.starts = sizes.data_ptr(), starts.data_ptr()
     layer.x, layer.x_stride = x.data_ptr(), x.stride(0)
 
