@@ -11,15 +11,20 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from unrolled.layers.encoder_decoder import EncoderDecoder, EncoderDecoderOptions
+from unrolled.layers.memory import Memory
 
 SOURCE_WORDS, TARGET_WORDS, BEGIN, END = 11, 13, 1, 2
 
 
 class Pairs(NamedTuple):
-    """Sources and targets of a batch, rows in one order; targets without their begin and end."""
+    """Sources and targets of a batch, rows in one order; targets without their begin and end.
+
+    copied: of each source element the target word that is said where it is copied; None where nothing can be.
+    """
 
     sources: list[Tensor]
     targets: list[Tensor]
+    copied: list[Tensor] | None = None
 
     @property
     def read(self) -> list[Tensor]:
@@ -37,7 +42,12 @@ class Pairs(NamedTuple):
 
     def only(self, *rows: int) -> Pairs:
         """These rows, in this order."""
-        return Pairs([self.sources[k] for k in rows], [self.targets[k] for k in rows])
+        copied = None if self.copied is None else [self.copied[k] for k in rows]
+        return Pairs([self.sources[k] for k in rows], [self.targets[k] for k in rows], copied)
+
+    def memory(self, one: EncoderDecoder) -> Memory:
+        """What the network reads of the sources."""
+        return one.encode(_pack(self.sources), None if self.copied is None else _pack(self.copied).data)
 
 
 def _pack(rows: list[Tensor]) -> PackedSequence:
@@ -52,13 +62,24 @@ def pack() -> Callable[[list[Tensor]], PackedSequence]:
 
 @pytest.fixture
 def pairs() -> Callable[..., Pairs]:
-    """A batch of these lengths; a source of one element and an empty target are among the usual ones."""
+    """A batch of these lengths; a source of one element and an empty target are among the usual ones.
 
-    def make(sources: tuple[int, ...] = (5, 1, 3, 4), targets: tuple[int, ...] = (2, 6, 4, 0)) -> Pairs:
-        return Pairs(
-            [torch.randint(3, SOURCE_WORDS, (n,)) for n in sources],
-            [torch.randint(3, TARGET_WORDS, (n,)) for n in targets],
-        )
+    With `copies` the words of the sources are target words, too, of which the last three are beyond the vocabulary; and
+    each target holds one such word, if the source has one.
+    """
+
+    def make(
+        sources: tuple[int, ...] = (5, 1, 3, 4), targets: tuple[int, ...] = (2, 6, 4, 0), copies: bool = False
+    ) -> Pairs:
+        read = [torch.randint(3, SOURCE_WORDS, (n,)) for n in sources]
+        said = [torch.randint(3, TARGET_WORDS, (n,)) for n in targets]
+        if not copies:
+            return Pairs(read, said)
+        copied = [torch.randint(TARGET_WORDS - 3, TARGET_WORDS + 3, (n,)) for n in sources]
+        for target, words in zip(said, copied, strict=True):
+            if len(target):
+                target[-1] = words.max()
+        return Pairs(read, said, copied)
 
     return make
 
@@ -80,7 +101,7 @@ def step_by_step() -> Callable[[EncoderDecoder, Pairs], list[Tensor]]:
     """The cross-entropy of each target's elements, of steps that read the true words."""
 
     def run(one: EncoderDecoder, batch: Pairs) -> list[Tensor]:
-        memory = one.encode(_pack(batch.sources))
+        memory = batch.memory(one)
         state, found = memory.state, [[] for _ in batch.targets]
         for t in range(max(len(row) for row in batch.read)):
             # What has ended goes on with anything.

@@ -25,6 +25,16 @@ COMBINATIONS = [
     {"attention": "none", "feeding": feeding, "vector": vector, "layers": layers}
     for feeding, vector, layers in itertools.product(("none", "input"), ("first", "every"), (1, 2))
 ]
+COMBINATIONS += [
+    {"attention": attention, "place": place, "feeding": feeding, "coverage": coverage, "copying": copying, "layers": 2}
+    for attention, place, feeding, (coverage, copying) in itertools.product(
+        ("additive", "concat", "multihead"),
+        PLACES,
+        ("none", "input"),
+        (("scores", "none"), ("none", "pointer"), ("scores", "pointer")),
+    )
+    if coverage == "none" or attention != "multihead"
+]
 """Of attention, its place and feeding all; cells, bridges and readouts take turns, so that each meets many."""
 
 TURNS = {
@@ -59,13 +69,13 @@ def test_step_by_step_gives_what_the_whole_gives(
     pairs: Callable[..., Any],
     step_by_step: Callable[..., list[Tensor]],
 ) -> None:
-    one, batch = network(**options), pairs()
-    sources, read, said = batch.packed()
+    one, batch = network(**options, coverage_loss=0), pairs(copies=options.get("copying") == "pointer")
+    _, read, said = batch.packed()
     wanted = torch.cat(step_by_step(one, batch))
-    total = one.loss(one.encode(sources), read, said)
+    total = one.loss(batch.memory(one), read, said)
     torch.testing.assert_close(total, wanted.sum(), rtol=1e-10, atol=1e-10)
     with torch.no_grad():
-        memory = one.encode(sources)
+        memory = batch.memory(one)
         found, lengths = pad_packed_sequence(one.losses(memory, read, said), batch_first=True)
         each = torch.cat([row[:n] for row, n in zip(found, lengths, strict=True)])
         torch.testing.assert_close(each, torch.cat(step_by_step(one, batch)), rtol=1e-10, atol=1e-10)

@@ -66,11 +66,11 @@ def vector(final: tuple[tuple[State, ...], ...]) -> Tensor:
     return torch.cat([states.leaves(state)[0] for state in final[-1]], dim=1)
 
 
-def padded(x: PackedSequence) -> tuple[Tensor, Tensor, Tensor]:
+def padded(x: PackedSequence, fill: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """A packed batch, batch first, rows in the caller's order.
 
     Returns:
-        (batch, time, …), zeros behind a row's last element; which places are none of these, (batch, time), bool; and
+        (batch, time, …), `fill` behind a row's last element; which places are none of these, (batch, time), bool; and
         each row's length, (batch,), long.
     """
     batch, steps, device = int(x.batch_sizes[0]), len(x.batch_sizes), x.data.device
@@ -79,7 +79,7 @@ def padded(x: PackedSequence) -> tuple[Tensor, Tensor, Tensor]:
     if x.sorted_indices is not None:
         row = x.sorted_indices.index_select(0, row)
     place = row * steps + times(x.batch_sizes).to(device)
-    flat = x.data.new_zeros(batch * steps, *x.data.shape[1:]).index_copy(0, place, x.data)
+    flat = x.data.new_full((batch * steps, *x.data.shape[1:]), fill).index_copy(0, place, x.data)
     mask = torch.arange(steps, device=device) < long.unsqueeze(1)
     return flat.unflatten(0, (batch, steps)), mask, long
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,17 +25,19 @@ from unrolled.cells.base import Cell
 from unrolled.cells.initialise import initialise_
 from unrolled.errors import BadOption, UnknownName
 from unrolled.layers.additive import Additive
-from unrolled.layers.attend import Attention, Source
+from unrolled.layers.attend import Attention, Source, of_elements
 from unrolled.layers.attention import ConcatScore, QueryScore
 from unrolled.layers.bridge import Bridge
+from unrolled.layers.coverage import coverage_loss
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.encoder import Encoder, make_stack, padded, vector
 from unrolled.layers.encoder_decoder_options import EncoderDecoderOptions
-from unrolled.layers.memory import DecoderState, Memory
+from unrolled.layers.memory import Copies, DecoderState, Memory
 from unrolled.layers.multihead import MultiHead
 from unrolled.layers.multiplicative import Dot, General
 from unrolled.layers.packed import caller_order, lengths, to_padded
+from unrolled.layers.pointer import Pointer, copies
 from unrolled.layers.readout import Readout
 from unrolled.layers.softmax import Softmax
 from unrolled.layers.stacked_decoder import Shown, StackedDecoder, input_sizes
@@ -79,17 +81,28 @@ class EncoderDecoder(nn.Module):
         self.readout_dropout = LockedDropout(o.readout_dropout)
         weight = self.target.weight if o.tied != "none" else None
         self.softmax = Softmax(self.decoder.readout.output_size, o.target_words, weight=weight)
+        self.pointer = None
+        if o.copying == "pointer":
+            assert self.decoder.attention is not None
+            self.pointer = Pointer(cells[-1].output_size, self.decoder.attention.context_size, o.target_size)
 
-    def encode(self, sources: PackedSequence) -> Memory:
+    def encode(self, sources: PackedSequence, copied: Tensor | None = None) -> Memory:
         """Read sources.
 
         Args:
             sources: data (elements,), long.
+            copied: (elements,), long, packed as the sources are: the target word that is said where this element is
+                copied. From `target_words` on it is one that the vocabulary has not, numbered within the batch. Needed
+                where copying is on, and only there.
 
         Returns:
             What the decoder reads of them, rows in the caller's order. While gradients are recorded, the keys are left
             to the compiled loop, where that makes them itself.
+
+        Raises:
+            BadOption: `copied` is missing, is not wanted, or does not fit.
         """
+        self._check_copied(sources, copied)
         outputs, final = self.encoder(sources)
         layers, attention = self.bridge(outputs, final), self.decoder.attention
         read: Source | tuple[()] = ()
@@ -101,7 +114,8 @@ class EncoderDecoder(nn.Module):
             lazy = torch.is_grad_enabled() and self.decoder.makes_keys
             read = Source(annotations, (), mask) if lazy else attention.source(annotations, mask)
         carried = vector(final) if self.options.vector == "every" else ()
-        return Memory(read, long, carried, (), self.decoder.initial_state(layers, places))
+        can = () if copied is None else copies(padded(sources._replace(data=copied), -1)[0], self.options.target_words)
+        return Memory(read, long, carried, can, self.decoder.initial_state(layers, places))
 
     def loss(
         self, memory: Memory, targets_in: PackedSequence, targets_out: PackedSequence, *, label_smoothing: float = 0.0
@@ -111,20 +125,34 @@ class EncoderDecoder(nn.Module):
         Args:
             memory: of `encode`, rows in the caller's order.
             targets_in: data (elements,), long: what each step reads.
-            targets_out: data (elements,), long, packed as the former: what each step is to say.
+            targets_out: data (elements,), long, packed as the former: what each step is to say. Where copying is on,
+                both may hold words that the vocabulary has not; those that are to be said must stand in the source.
             label_smoothing: how much of each target's 1 is shared among all words, in [0, 1).
 
         Raises:
             BadOption: where these do not fit each other.
         """
-        shown = self._shown(memory, targets_in, targets_out)
-        return self.softmax.loss(shown, targets_out.data, label_smoothing=label_smoothing, reduction="sum")
+        ran = self._run(memory, targets_in, targets_out)
+        if self.pointer is None:
+            total = self.softmax.loss(
+                self._dropped(ran), targets_out.data, label_smoothing=label_smoothing, reduction="sum"
+            )
+        else:
+            total = self._mixed(ran, targets_out.data, label_smoothing).sum()
+        if self.decoder.covers and self.options.coverage_loss:
+            assert ran.shown.weights is not None
+            total = total + self.options.coverage_loss * coverage_loss(ran.shown.weights, targets_in.batch_sizes)
+        return total
 
     def losses(self, memory: Memory, targets_in: PackedSequence, targets_out: PackedSequence) -> PackedSequence:
         """The cross-entropy of each element, data (elements,), without gradients. Arguments as `loss`."""
         with torch.no_grad():
-            shown = self._shown(memory, targets_in, targets_out)
-            return targets_out._replace(data=self.softmax.losses(shown, targets_out.data))
+            ran = self._run(memory, targets_in, targets_out)
+            if self.pointer is None:
+                found = self.softmax.losses(self._dropped(ran), targets_out.data)
+            else:
+                found = self._mixed(ran, targets_out.data, 0.0)
+            return targets_out._replace(data=found)
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> tuple[Tensor, DecoderState]:
         """One step of decoding, without dropout.
@@ -135,10 +163,19 @@ class EncoderDecoder(nn.Module):
             memory: of `encode`; rows of all three are the same.
 
         Returns:
-            Logits (rows, target words), and the next state.
+            Logits (rows, target words), and the next state. Where copying is on, they are the logarithms of
+            probabilities, (rows, target words + words of the batch's sources that the vocabulary has not), and such
+            words may be among the tokens.
         """
-        shown, state = self.decoder.step(self.target(tokens), state, memory)
-        return self.softmax(shown.readouts), state
+        x = self._embedded(tokens)
+        shown, state = self.decoder.step(x, state, memory)
+        logits = self.softmax(shown.readouts)
+        if self.pointer is None or not isinstance(memory.copies, Copies):
+            return logits, state
+        assert shown.contexts is not None
+        assert shown.weights is not None
+        gate = self.pointer(shown.outputs, shown.contexts, x)
+        return self.pointer.logits(gate, shown.weights, memory.copies, logits), state
 
     def attend(self, memory: Memory, targets: PackedSequence) -> list[Tensor]:
         """What each element of finished targets attends to.
@@ -156,27 +193,63 @@ class EncoderDecoder(nn.Module):
         if self.decoder.attention is None:
             raise BadOption("there is no attention to be shown: attention is 'none'")
         with torch.no_grad():
-            weights = self._run(memory, targets).weights
+            weights = self._run(memory, targets).shown.weights
         assert weights is not None
         rows = caller_order(to_padded(weights, targets.batch_sizes), targets)
         ends = caller_order(lengths(targets.batch_sizes), targets).tolist()
         places = memory.lengths.tolist()
         return [row[:end, :width] for row, end, width in zip(rows, ends, places, strict=True)]
 
-    def _shown(self, memory: Memory, targets_in: PackedSequence, targets_out: PackedSequence) -> Tensor:
-        """What the softmax reads, (elements, readout)."""
-        if not torch.equal(targets_in.batch_sizes, targets_out.batch_sizes):
-            raise BadOption("what each step reads and what it is to say must be packed alike")
-        return self.readout_dropout(targets_in._replace(data=self._run(memory, targets_in).readouts)).data
-
-    def _run(self, memory: Memory, targets: PackedSequence) -> Shown:
-        """The decoder over whole targets."""
+    def _run(self, memory: Memory, targets: PackedSequence, said: PackedSequence | None = None) -> _Ran:
+        """The decoder over whole targets. said: what must be packed as they are."""
         if int(targets.batch_sizes[0]) != len(memory.lengths):
             wanted, found = len(memory.lengths), int(targets.batch_sizes[0])
             raise BadOption(f"there are {wanted} sources in the memory and {found} targets")
+        if said is not None and not torch.equal(targets.batch_sizes, said.batch_sizes):
+            raise BadOption("what each step reads and what it is to say must be packed alike")
         if targets.sorted_indices is not None:
             memory = states.select(memory, targets.sorted_indices)
-        return self.decoder(self.dropout(targets._replace(data=self.target(targets.data))), memory)
+        x = self.dropout(targets._replace(data=self._embedded(targets.data)))
+        return _Ran(x, self.decoder(x, memory), memory)
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        """Words that the vocabulary has not are read as the unknown one."""
+        if self.pointer is not None:
+            tokens = tokens.masked_fill(tokens >= self.options.target_words, self.options.unknown)
+        return self.target(tokens)
+
+    def _dropped(self, ran: _Ran) -> Tensor:
+        """What the softmax reads, (elements, readout)."""
+        return self.readout_dropout(ran.x._replace(data=ran.shown.readouts)).data
+
+    def _mixed(self, ran: _Ran, targets: Tensor, label_smoothing: float) -> Tensor:
+        """The losses with copying, (elements,)."""
+        shown, memory = ran.shown, ran.memory
+        assert self.pointer is not None
+        assert shown.contexts is not None
+        assert shown.weights is not None
+        if not isinstance(memory.copies, Copies):
+            raise BadOption("copying is on, and the memory does not say what its places are: give `copied` to `encode`")
+        gate = self.pointer(shown.outputs, shown.contexts, ran.x.data)
+        ids = of_elements(memory.copies.ids, ran.x.batch_sizes)
+        return self.pointer.losses(gate, shown.weights, ids, self._dropped(ran), targets, self.softmax, label_smoothing)
+
+    def _check_copied(self, sources: PackedSequence, copied: Tensor | None) -> None:
+        if copied is None and self.pointer is not None:
+            raise BadOption("copying is on: encode needs `copied`, the target word of each source element")
+        if copied is not None and self.pointer is None:
+            raise BadOption("copying is off: encode takes no `copied`")
+        if copied is not None and (copied.shape != sources.data.shape or copied.dtype is not torch.int64):
+            wanted = f"{tuple(sources.data.shape)} long numbers, one for each source element"
+            raise BadOption(f"`copied` must be {wanted}, not {tuple(copied.shape)} of {copied.dtype}")
+
+
+class _Ran(NamedTuple):
+    """x: what the decoder read; shown: what it gave; memory: its rows in packed order."""
+
+    x: PackedSequence
+    shown: Shown
+    memory: Memory
 
 
 def attention_of(state: DecoderState) -> Tensor:
@@ -220,7 +293,7 @@ def _attention(o: EncoderDecoderOptions, memory: int, query: int) -> Attention |
     if o.attention == "multihead":
         return MultiHead(memory, query, o.attention_size, o.heads)
     kind = QueryScore if o.attention == "additive" else ConcatScore
-    return Additive(kind(memory, query, o.attention_size))
+    return Additive(kind(memory, query, o.attention_size), coverage=o.coverage)
 
 
 def _maker(o: EncoderDecoderOptions, hidden: int) -> Callable[[int], Cell]:

@@ -32,6 +32,10 @@ class EncoderDecoderOptions:
             embedding where that is tied, `hidden_size` elsewhere.
         tied: `target`: the softmax's weight is the target's embedding; `all`: and that is the source's, too, for one
             vocabulary of both.
+        coverage: `scores`: additive or concat scores read how much a place was attended to (See et al. 2017, eq. 11).
+        coverage_loss: how much it counts in the loss that a place is attended to again (eq. 13 there).
+        copying: `pointer`: words of the source can be copied: see `pointer.py`. unknown: the number of the target word
+            that stands for those that the vocabulary has not, when they are read.
         embedding_dropout, dropout, readout_dropout: how likely a feature of a row is dropped from embedded words,
             between layers, and from the readout.
         initialisation, forget_bias: of the cells, as `cells.initialise.initialise_` has them; the second where a cell
@@ -60,6 +64,10 @@ class EncoderDecoderOptions:
     readout: Literal["state", "context", "deep"] = "deep"
     readout_size: int | None = None
     tied: Literal["none", "target", "all"] = "none"
+    coverage: Literal["none", "scores"] = "none"
+    coverage_loss: float = 1.0
+    copying: Literal["none", "pointer"] = "none"
+    unknown: int = 0
     embedding_dropout: float = 0.0
     dropout: float = 0.0
     readout_dropout: float = 0.0
@@ -74,6 +82,16 @@ class EncoderDecoderOptions:
         for name in ("layers", "encoder_layers"):
             if getattr(self, name) < 1:
                 raise BadOption(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.coverage != "none" and self.attention not in ("additive", "concat"):
+            raise BadOption(f"coverage is part of additive and concat scores; the attention is {self.attention!r}")
+        if not self.coverage_loss >= 0:
+            raise BadOption(f"coverage_loss must be 0 or more, not {self.coverage_loss}")
+        if self.copying != "none" and self.attention == "none":
+            raise BadOption("copying needs attention, which says what to copy; the attention is 'none'")
+        if not 0 <= self.unknown < self.target_words:
+            raise BadOption(
+                f"unknown must be at least 0 and below target_words {self.target_words}, not {self.unknown}"
+            )
         if self.tied == "all":
             for what in ("words", "size"):
                 source, target = getattr(self, f"source_{what}"), getattr(self, f"target_{what}")
@@ -108,4 +126,6 @@ _CHOICES = {
     "bridge": ("last", "learnt", "mean", "zero"),
     "readout": ("state", "context", "deep"),
     "tied": ("none", "target", "all"),
+    "coverage": ("none", "scores"),
+    "copying": ("none", "pointer"),
 }
