@@ -43,6 +43,9 @@ from unrolled.layers.softmax import Softmax
 from unrolled.layers.stacked_decoder import Shown, StackedDecoder, input_sizes
 from unrolled.lookup import find
 
+CHUNK = 512
+"""Elements whose logits are there at the same time, where the likeliest word is looked for."""
+
 
 class EncoderDecoder(nn.Module):
     """From packed source ids to the losses of packed target ids, and, step by step, to logits.
@@ -154,6 +157,22 @@ class EncoderDecoder(nn.Module):
                 found = self._mixed(ran, targets_out.data, 0.0)
             return targets_out._replace(data=found)
 
+    @torch.no_grad()
+    def predictions(self, memory: Memory, targets_in: PackedSequence) -> Tensor:
+        """The likeliest word after each element of whole targets, (elements,), long. Arguments as `loss`."""
+        ran, found = self._run(memory, targets_in), []
+        readouts, sizes = self._dropped(ran), targets_in.batch_sizes
+        gate = None if self.pointer is None else self._gate(ran)
+        for start in range(0, len(readouts), CHUNK):
+            part = slice(start, start + CHUNK)
+            logits = self.softmax(readouts[part])
+            if self.pointer is not None and gate is not None:
+                assert ran.shown.weights is not None
+                each = states.tree_map(lambda t, part=part: of_elements(t, sizes)[part], self._copies(ran.memory))
+                logits = self.pointer.logits(gate[part], ran.shown.weights[part], each, logits)
+            found.append(logits.argmax(dim=1))
+        return torch.cat(found)
+
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> tuple[Tensor, DecoderState]:
         """One step of decoding, without dropout.
 
@@ -224,15 +243,22 @@ class EncoderDecoder(nn.Module):
 
     def _mixed(self, ran: _Ran, targets: Tensor, label_smoothing: float) -> Tensor:
         """The losses with copying, (elements,)."""
-        shown, memory = ran.shown, ran.memory
         assert self.pointer is not None
-        assert shown.contexts is not None
-        assert shown.weights is not None
+        assert ran.shown.weights is not None
+        ids = of_elements(self._copies(ran.memory).ids, ran.x.batch_sizes)
+        gate, readouts = self._gate(ran), self._dropped(ran)
+        return self.pointer.losses(gate, ran.shown.weights, ids, readouts, targets, self.softmax, label_smoothing)
+
+    def _gate(self, ran: _Ran) -> Tensor:
+        """What chooses between vocabulary and source, (elements,)."""
+        assert self.pointer is not None
+        assert ran.shown.contexts is not None
+        return self.pointer(ran.shown.outputs, ran.shown.contexts, ran.x.data)
+
+    def _copies(self, memory: Memory) -> Copies:
         if not isinstance(memory.copies, Copies):
             raise BadOption("copying is on, and the memory does not say what its places are: give `copied` to `encode`")
-        gate = self.pointer(shown.outputs, shown.contexts, ran.x.data)
-        ids = of_elements(memory.copies.ids, ran.x.batch_sizes)
-        return self.pointer.losses(gate, shown.weights, ids, self._dropped(ran), targets, self.softmax, label_smoothing)
+        return memory.copies
 
     def _check_copied(self, sources: PackedSequence, copied: Tensor | None) -> None:
         if copied is None and self.pointer is not None:

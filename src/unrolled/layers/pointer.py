@@ -24,6 +24,9 @@ from unrolled.layers.linear import Linear
 from unrolled.layers.memory import Copies
 from unrolled.layers.softmax import Softmax
 
+FAR = 80
+"""Where 1 is nothing beside e to this power, which is still a number in float32."""
+
 
 class Pointer(nn.Module):
     """What chooses between vocabulary and source.
@@ -69,8 +72,11 @@ class Pointer(nn.Module):
         speaks = functional.logsigmoid(gate)
         mass = (weights * (ids == targets.unsqueeze(1))).sum(dim=1)
         # Where nothing can be copied, the smallest number of the type is as good as 0, and has a logarithm.
+        said = speaks - generated
         copied = functional.logsigmoid(-gate) + (mass + torch.finfo(mass.dtype).tiny).log()
-        found = -torch.logaddexp((speaks - generated).masked_fill(is_beyond, -torch.inf), copied)
+        # log(e^a + e^b) = a + softplus(b - a), whose derivatives are finite however far apart the two are.
+        both = said + functional.softplus(copied - said, threshold=FAR)
+        found = -torch.where(is_beyond, copied, both)
         if smooth:
             found = (1 - smooth) * found + smooth * (_mean(softmax, shown, known, generated) - speaks)
         return found
