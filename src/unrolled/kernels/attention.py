@@ -339,11 +339,15 @@ def _like(t: Tensor, wanted: Tensor) -> Tensor:
 
 def _looked_at(kind: str, batch: Batch, memory: Memory, scorer: Scorer, w: Weights) -> tuple[Batch, Memory]:
     """The same, with rows of neighbouring floats."""
+    if not supports(kind, batch.x, memory.places, scorer, w):
+        shapes = [None if t is None else tuple(t.shape) for t in (batch.x, memory.places, *scorer, *w)]
+        raise ValueError(f"these do not make a {kind} that attends, in float32 on the CPU: {shapes}")
+    return _checked(batch, memory)
+
+
+def _checked(batch: Batch, memory: Memory) -> tuple[Batch, Memory]:
     recurrence._look_at(*batch)
     places, first, lengths, longest = memory
-    if not supports(kind, batch.x, places, scorer, w):
-        shapes = [None if t is None else tuple(t.shape) for t in (batch.x, places, *scorer, *w)]
-        raise ValueError(f"these do not make a {kind} that attends, in float32 on the CPU: {shapes}")
     rows = int(batch.sizes[0])
     for name, t in (("first", first), ("lengths", lengths)):
         if t.dtype is not torch.int64 or not t.is_cpu or t.shape != (rows,) or not t.is_contiguous():

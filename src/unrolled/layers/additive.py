@@ -9,8 +9,8 @@ arXiv:1704.04368, eq. 10 and 11) the score also reads how much a place has been 
     e_tj = v . tanh(W_k m_j + W_q q_t + w_c s_tj + b),      s_t = sum_{t' < t} a_t'
 
 Without it all queries are answered at once, and the arguments of the tanh, one for each element, place and unit, are
-never there as a whole: they are made for one time after the other, and once more for the gradients. With it each step
-waits for the one before.
+never there as a whole: the kernels make them (`unroll/looking.py`), or, where there are none, they are made for one
+time after the other, and once more for the gradients. With it each step waits for the one before.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.kernels.attention import Scorer
-from unrolled.layers.attend import Attention, Looked, Source, contexts, of_elements, softmax
+from unrolled.layers.attend import Asked, Attention, Looked, Source, contexts, of_elements, softmax
 from unrolled.layers.attention import ConcatScore, QueryScore
-from unrolled.unroll import second
+from unrolled.unroll import looking, second
 from unrolled.unroll.product import linear
 
 
@@ -53,10 +53,13 @@ class Additive(Attention):
         if self.cover is not None:
             covered = source.memory.new_zeros(source.mask.shape) if covered is None else covered
             weights = self._in_turn(keys, source.mask, asked, sizes, covered)
+        elif len(sizes) == 1:
+            weights = softmax(_one(keys, asked, scorer.value), source.mask)
         else:
-            scores = (
-                _one(keys, asked, scorer.value) if len(sizes) == 1 else _Scores.apply(keys, asked, scorer.value, sizes)
-            )
+            found = looking.attempt(asked, source.memory, keys, scorer.value, source.mask, batch_sizes)
+            if found is not None:
+                return Looked(*found)
+            scores = _Scores.apply(keys, asked, scorer.value, sizes)
             weights = softmax(scores, of_elements(source.mask, batch_sizes))
         return Looked(contexts(source.memory, weights, batch_sizes), weights)
 
@@ -74,6 +77,10 @@ class Additive(Attention):
 
     def scorer(self) -> Scorer | None:
         return self.score.weights() if self.cover is None else None
+
+    def asked(self) -> Asked | None:
+        scorer = self.scorer()
+        return None if scorer is None else Asked(*scorer[1:])
 
 
 def _one(keys: Tensor, asked: Tensor, value: Tensor) -> Tensor:

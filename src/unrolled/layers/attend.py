@@ -43,6 +43,15 @@ class Looked(NamedTuple):
     weights: Tensor
 
 
+class Asked(NamedTuple):
+    """query: (units, query), bias: (units,) or None, value: (units,): of a score v . tanh(k + W q + b); or None, all
+    three, where a score is the inner product of key and query."""
+
+    query: Tensor | None
+    bias: Tensor | None
+    value: Tensor | None
+
+
 class Attention(nn.Module, ABC):
     """What looks at a memory.
 
@@ -76,7 +85,11 @@ class Attention(nn.Module, ABC):
         """
 
     def scorer(self) -> Scorer | None:
-        """The weights for the compiled loop of a decoder, where this is a score that it knows."""
+        """The weights for the compiled loop of a decoder that attends before its cell, where it knows this score."""
+        return None
+
+    def asked(self) -> Asked | None:
+        """How a state asks, for the compiled loop of a decoder that attends behind its cell, where it knows this."""
         return None
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import BadOption
-from unrolled.layers.attend import Attention, Looked, Source, by_product, must_be_sizes
+from unrolled.layers.attend import Asked, Attention, Looked, Source, by_product, must_be_sizes
 from unrolled.layers.linear import Linear
 
 
@@ -36,6 +36,9 @@ class Dot(Attention):
 
     def forward(self, source: Source, queries: Tensor, batch_sizes: Tensor, covered: Tensor | None = None) -> Looked:
         return by_product(source, source.memory, queries, batch_sizes)
+
+    def asked(self) -> Asked | None:
+        return Asked(None, None, None)
 
 
 class General(Attention):
@@ -64,3 +67,6 @@ class General(Attention):
     def forward(self, source: Source, queries: Tensor, batch_sizes: Tensor, covered: Tensor | None = None) -> Looked:
         assert isinstance(source.keys, Tensor)
         return by_product(source, source.keys, queries, batch_sizes)
+
+    def asked(self) -> Asked | None:
+        return Asked(None, None, None)

@@ -29,11 +29,12 @@ from unrolled import state as states
 from unrolled.cells.base import Cell, State
 from unrolled.errors import BadOption
 from unrolled.kernels.attention import KNOWN
+from unrolled.kernels.feeding import Reads
 from unrolled.layers.attend import Attention, Looked, Source, of_elements
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.memory import DecoderState, Memory
 from unrolled.layers.readout import Readout
-from unrolled.unroll import attending_fused, choose, fused, halves, in_turn
+from unrolled.unroll import attending_fused, choose, feeding, feeding_fused, fused, halves, in_turn
 
 Place = Literal["before", "between", "after"]
 
@@ -210,8 +211,11 @@ class StackedDecoder(nn.Module):
         return h, Looked(*looked)
 
     def _fed(self, x: PackedSequence, words: Tensor, memory: Memory) -> Shown:
-        """All layers, with the readout fed back."""
+        """All layers, with the readout fed back: the compiled loop, where there is one for it."""
         cells = [self._cell(k).for_unroll() for k in range(len(self.cells))]
+        compiled = self._fed_compiled(cells, x, words, memory)
+        if compiled is not None:
+            return compiled
         first = int(x.batch_sizes[0])
         masks = [self.between.mask(words.new_empty(first, cell.output_size)) for cell in cells[:-1]]
 
@@ -233,6 +237,21 @@ class StackedDecoder(nn.Module):
         h, *between, readouts = made
         contexts, weights, *_ = (*between, None, None)
         return Shown(h, contexts, weights, readouts)
+
+    def _fed_compiled(self, cells: Sequence[Cell], x: PackedSequence, words: Tensor, memory: Memory) -> Shown | None:
+        """One layer with attention behind it, by the kernels; None where they do not run this."""
+        asked = None if self.attention is None or self.place != "after" else self.attention.asked()
+        if asked is None or len(cells) > 1 or self.readout.map is None or not isinstance(memory.source, Source):
+            return None
+        places, keys, mask = memory.source
+        there = feeding.Places(places, keys if isinstance(keys, Tensor) else places, mask)
+        hidden, weight = cells[0].output_size, self.readout.map.weight[:, self.readout.word :]
+        reads = Reads(*asked, weight[:, :hidden], weight[:, hidden:])
+        said, given = self.readout.known(x.data), PackedSequence(words, x.batch_sizes)
+        state, first = memory.state.layers[0], memory.state.fed
+        assert isinstance(first, Tensor)
+        shown = feeding_fused.attempt(cells[0], reads, given, said, there, state, first)
+        return None if shown is None else Shown(*shown)
 
     def _tick(
         self,
