@@ -95,7 +95,9 @@ def test_attention_alone_refuses_what_does_not_fit() -> None:
         ({"keys": torch.randn(6, 5)}, "these are no queries, places, keys and value in float32 on the CPU"),
         ({"value": torch.randn(5)}, "these are no queries, places, keys and value in float32 on the CPU"),
         ({"queries": BATCH}, "these are no queries, places, keys and value in float32 on the CPU"),
-        ({"memory": MEMORY._replace(first=torch.tensor([0, 3]))}, "first must be the sums of the lengths before"),
+        ({"memory": MEMORY._replace(first=torch.tensor([0, 3]))}, "each row must begin behind the one before"),
+        ({"memory": MEMORY._replace(first=torch.tensor([-1, 4]))}, "each row must begin behind the one before"),
+        ({"memory": MEMORY._replace(first=torch.tensor([0, 5]))}, "and end within the 6 places"),
     ):
         with pytest.raises(ValueError, match=message):
             looking.forward(given._replace(**changed))

@@ -104,6 +104,14 @@ def test_what_stands_in_the_padding_is_not_read(isa: str) -> None:
     assert all(torch.equal(dirty[what], value) for what, value in results(compiled, c, torch.float32).items())
 
 
+def test_without_gradients_all_is_the_same_bit_for_bit(isa: str) -> None:
+    for batch, alive in BATCHES.items():
+        c = case(SIZES[3], alive, ragged=batch != "one")
+        kept = compiled(c.queries.requires_grad_(), *c[1:])
+        with torch.no_grad():
+            assert all(map(torch.equal, kept, compiled(*c)))
+
+
 def test_second_derivatives_are_the_loop_s() -> None:
     c = case((3, 4), BATCHES["three"])
 

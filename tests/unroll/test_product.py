@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from unrolled.kernels import library
+from unrolled.kernels import library, matrix
 from unrolled.unroll import fused, product
 from unrolled.unroll.product import linear
 
@@ -53,7 +53,7 @@ def test_result_and_gradients_are_right(shape: tuple[int, ...], bias: bool, with
         assert not right.numel() or (mine - right).abs().max() <= within * max(1.0, float(right.abs().max()))
 
 
-def test_in_float32_it_is_torch_s() -> None:
+def test_in_float32_with_gradients_it_is_torch_s() -> None:
     given = data(40)
     assert torch.equal(linear(*given), functional.linear(*given))
 
@@ -101,10 +101,48 @@ def test_second_derivatives_go_through_torch() -> None:
 
 
 @needs_kernels
+@pytest.mark.parametrize("rows", [1, 5, 40])
+def test_without_gradients_weights_are_laid_out_once(rows: int, within: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Tensor] = []
+    panels = matrix.panels
+    monkeypatch.setattr(
+        matrix, "panels", lambda weight, *how, **more: made.append(weight) or panels(weight, *how, **more)
+    )
+    one, x = nn.Linear(33, 20), torch.randn(rows, 33)
+    with torch.no_grad():
+        for factor in (1, 2, 3):
+            one.weight.mul_(factor)  # a change is seen
+            right = functional.linear(x.double(), one.weight.double(), one.bias.double())
+            for _ in range(3):
+                found = linear(x, one.weight, one.bias)
+                assert (found - right).abs().max() <= within * right.abs().max()
+    assert len(made) == 3
+
+
+@needs_kernels
+def test_what_is_kept_in_one_type_is_not_taken_for_the_other() -> None:
+    one, x = nn.Linear(33, 20), torch.randn(5, 33)
+    with torch.no_grad():
+        exact = linear(x, one.weight)
+        with fused.precision("bfloat16"):
+            rounded = linear(x, one.weight)
+        assert not torch.equal(exact, rounded)
+        assert torch.equal(linear(x, one.weight), exact)
+    with torch.inference_mode():
+        born = nn.Parameter(torch.randn(20, 33))
+        torch.testing.assert_close(linear(x, born), functional.linear(x, born))
+
+
+@needs_kernels
 def test_other_types_and_few_rows_are_left_to_torch() -> None:
     with fused.precision("bfloat16"):
         for given in ([t.double() for t in data(40)], data(3)):
             assert torch.equal(linear(*given), functional.linear(*given))
+    with torch.no_grad():
+        one = nn.Linear(33, 20)
+        assert torch.equal(linear(torch.empty(0, 33), one.weight, one.bias), torch.empty(0, 20))
+        with pytest.raises(RuntimeError, match="shapes"):
+            linear(torch.randn(5, 32), one.weight)
 
 
 def test_without_kernels_it_is_torch_s(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -345,7 +345,8 @@ def _looked_at(kind: str, batch: Batch, memory: Memory, scorer: Scorer, w: Weigh
     return _checked(batch, memory)
 
 
-def _checked(batch: Batch, memory: Memory) -> tuple[Batch, Memory]:
+def _checked(batch: Batch, memory: Memory, *, gaps: bool = False) -> tuple[Batch, Memory]:
+    """gaps: whether there may be places between those of the rows."""
     recurrence._look_at(*batch)
     places, first, lengths, longest = memory
     rows = int(batch.sizes[0])
@@ -356,7 +357,10 @@ def _checked(batch: Batch, memory: Memory) -> tuple[Batch, Memory]:
     if not (count.min() >= 1 and count.max() <= longest):
         raise ValueError(f"lengths must be from 1 to {longest}, not {count.min()} to {count.max()}")
     ends = begin + count
-    if begin[0] != 0 or (begin[1:] != ends[:-1]).any() or ends[-1] != len(places):
+    if gaps:
+        if begin[0] < 0 or (begin[1:] < ends[:-1]).any() or ends[-1] > len(places):
+            raise ValueError(f"each row must begin behind the one before, and end within the {len(places)} places")
+    elif begin[0] != 0 or (begin[1:] != ends[:-1]).any() or ends[-1] != len(places):
         raise ValueError(
             f"first must be the sums of the lengths before, and all lengths add up to {len(places)} places"
         )

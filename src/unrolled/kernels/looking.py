@@ -19,7 +19,10 @@ from unrolled.kernels.library import Layer, load, needed
 
 
 class Given(NamedTuple):
-    """queries: (elements, units), packed; memory: rows in packed order; keys: (places, units); value: (units,)."""
+    """queries: (elements, units), packed; memory: rows in packed order; keys: (places, units); value: (units,).
+
+    Between the rows' places there may be others, which belong to none.
+    """
 
     queries: Batch
     memory: Memory
@@ -70,7 +73,7 @@ def backward(given: Given, made: Made, came: Made) -> Gradients:
     """The gradients of `forward`. made: what it gave; came: the gradients of that."""
     given = _looked_at(given)
     dcontexts, dweights = (attention._like(came_, made_) for came_, made_ in zip(came, made, strict=True))
-    found = Gradients(*(torch.empty_like(t) for t in (given.queries.x, given.memory.places, given.keys, given.value)))
+    found = Gradients(*(torch.zeros_like(t) for t in (given.queries.x, given.memory.places, given.keys, given.value)))
     layer, looks = _structures(given, made)
     looks.dcontexts, looks.dweights = dcontexts.data_ptr(), dweights.data_ptr()
     looks.dqueries, looks.dmemory, looks.dkeys, looks.dvalue = (t.data_ptr() for t in found)
@@ -103,7 +106,7 @@ def _looked_at(given: Given) -> Given:
     if not supports(queries.x, memory.places, keys, value):
         shapes = [tuple(t.shape) for t in (queries.x, memory.places, keys, value)]
         raise ValueError(f"these are no queries, places, keys and value in float32 on the CPU: {shapes}")
-    queries, memory = attention._checked(queries, memory)
+    queries, memory = attention._checked(queries, memory, gaps=True)
     if keys.shape != (len(memory.places), keys.shape[-1]):
         raise ValueError(f"keys must be as many as places, {len(memory.places)}, not {tuple(keys.shape)}")
     return Given(queries._replace(x=queries.x.contiguous()), memory, keys.contiguous(), value.contiguous())

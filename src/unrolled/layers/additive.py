@@ -53,13 +53,14 @@ class Additive(Attention):
         if self.cover is not None:
             covered = source.memory.new_zeros(source.mask.shape) if covered is None else covered
             weights = self._in_turn(keys, source.mask, asked, sizes, covered)
-        elif len(sizes) == 1:
-            weights = softmax(_one(keys, asked, scorer.value), source.mask)
         else:
-            found = looking.attempt(asked, source.memory, keys, scorer.value, source.mask, batch_sizes)
-            if found is not None:
-                return Looked(*found)
-            scores = _Scores.apply(keys, asked, scorer.value, sizes)
+            if len(sizes) > 1 or not torch.is_grad_enabled():
+                found = looking.attempt(asked, source.memory, keys, scorer.value, source.mask, batch_sizes)
+                if found is not None:
+                    return Looked(*found)
+            scores = (
+                _one(keys, asked, scorer.value) if len(sizes) == 1 else _Scores.apply(keys, asked, scorer.value, sizes)
+            )
             weights = softmax(scores, of_elements(source.mask, batch_sizes))
         return Looked(contexts(source.memory, weights, batch_sizes), weights)
 

@@ -30,6 +30,7 @@ from unrolled.kernels.softmax import Given, Gradients
 from unrolled.unroll import second
 from unrolled.unroll.fused import is_half, is_transformed
 from unrolled.unroll.packing import eager
+from unrolled.unroll.product import linear
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -81,7 +82,7 @@ class Softmax(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (…, hidden) -> logits (…, vocabulary)."""
-        return functional.linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
     def loss(
         self,

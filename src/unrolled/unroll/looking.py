@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unrolled.kernels import looking
-from unrolled.kernels.attention import Batch
+from unrolled.kernels.attention import Batch, Memory
 from unrolled.unroll import fused, second
 from unrolled.unroll.attending_fused import Places, _memory, _padded, _taken, places
 from unrolled.unroll.packing import eager, starts
@@ -59,8 +59,13 @@ def attempt(
     given = (queries, memory, keys, value)
     if fused.is_transformed() or any(type(t) not in fused.PLAIN for t in given) or not looking.supports(*given):
         return None
-    where = places(mask.sum(dim=1), memory.shape[1])
-    return Looked(*_Looking.apply(where, (batch_sizes, starts(batch_sizes)), mask, *given))
+    order, lengths = (batch_sizes, starts(batch_sizes)), mask.sum(dim=1)
+    if torch.is_grad_enabled() and any(t.requires_grad for t in given):
+        return Looked(*_Looking.apply(places(lengths, memory.shape[1]), order, mask, *given))
+    # Nothing but the rows' own places is read: the padding can stay where it is.
+    batch, source = mask.shape
+    there = Memory(memory.flatten(0, 1), torch.arange(0, batch * source, source), lengths, source)
+    return Looked(*looking.forward(looking.Given(Batch(queries, *order), there, keys.flatten(0, 1), value)))
 
 
 class _Looking(torch.autograd.Function):

@@ -2,8 +2,11 @@
 
     y = x W^T + b
 
-In float32 it is torch's. Where products are to be of bfloat16 (`unrolled.unroll.fused.precision`) it is our kernels':
-what is multiplied is rounded, sums and results are float32; torch's would round the results, too.
+While gradients are recorded it is torch's in float32. Where products are to be of bfloat16
+(`unrolled.unroll.fused.precision`) it is our kernels': what is multiplied is rounded, sums and results are float32;
+torch's would round the results, too. Without gradients it is ours in either precision, with weights that are laid out
+once and kept as long as they do not change (`laid_out`): for the few rows of a step of decoding that takes a half or a
+third of the time.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from torch.nn import functional
 
 from unrolled.kernels import library, matrix
 from unrolled.kernels.recurrence import _threads
-from unrolled.unroll import fused, second
+from unrolled.unroll import fused, laid_out, second
 from unrolled.unroll.packing import eager
 
 FEW = 16
@@ -33,32 +36,36 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         (…, output).
     """
-    if not (fused.is_half() and _runs(x, weight, bias)):
+    if not _runs(x, weight, bias):
         return functional.linear(x, weight, bias)
-    flat = x.reshape(-1, x.shape[-1])
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
+    flat, half = x.reshape(-1, x.shape[-1]), fused.is_half()
+    recorded = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
+    if recorded and half and len(flat) >= FEW:
         made = _Product.apply(flat, weight, bias)
+    elif not recorded and type(weight) is torch.nn.Parameter:
+        made = _multiply(flat, weight, bias, half, kept=True)
+    elif not recorded and half and len(flat) >= FEW:
+        made = _multiply(flat, weight, bias, half, kept=False)
     else:
-        made = _multiply(flat, weight, bias)
+        return functional.linear(x, weight, bias)
     return made.view(*x.shape[:-1], len(weight))
 
 
 def _runs(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     given = [t for t in (x, weight, bias) if t is not None]
     plain = all(type(t) in fused.PLAIN and t.dtype is torch.float32 and t.is_cpu for t in given)
-    many = x.numel() >= FEW * x.shape[-1] > 0
-    return plain and many and weight.shape[1:] == x.shape[-1:] and not fused.is_transformed() and _is_built()
+    fit = weight.dim() == 2 and weight.shape[1:] == x.shape[-1:] and (bias is None or bias.shape == weight.shape[:1])
+    return plain and fit and x.numel() > 0 and not fused.is_transformed() and library.load() is not None
 
 
-def _is_built() -> bool:
-    return library.load() is not None
-
-
-def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None, half: bool, *, kept: bool) -> Tensor:
     x, threads = matrix.rows(x), _threads(len(x) * weight.numel())
-    made = x.new_empty(len(x), len(weight))
-    panels, bias = matrix.panels(weight, True, transposed=True, threads=threads), _contiguous(bias)
-    matrix.multiply(True, x, panels, made, threads, bias=bias)
+    made, bias = x.new_empty(len(x), len(weight)), _contiguous(bias)
+    if kept:
+        panels = laid_out.panels(weight, half, threads)
+    else:
+        panels = matrix.panels(weight, half, transposed=True, threads=threads)
+    matrix.multiply(half, x, panels, made, threads, bias=bias)
     return made
 
 
@@ -72,7 +79,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight, bias)
-        return _multiply(x, weight, bias)
+        return _multiply(x, weight, bias, True, kept=False)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
