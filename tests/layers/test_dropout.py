@@ -104,3 +104,14 @@ def test_word_dropout_does_nothing_in_evaluation():
 def test_a_rate_outside_of_0_to_1_is_refused(make, p):
     with pytest.raises(BadOption, match=rf"a dropout probability must be at least 0 and below 1, not {p}"):
         make(p)
+
+
+def test_the_mask_for_a_loop_is_that_of_a_packed_batch():
+    one, x = LockedDropout(0.4), pack_sequence([torch.randn(4, 50), torch.randn(2, 50)])
+    torch.manual_seed(3)
+    whole = one(x).data
+    torch.manual_seed(3)
+    mask = one.mask(x.data[:2])
+    assert torch.equal(whole, x.data * mask[rows(x.batch_sizes)])
+    assert LockedDropout(0.0).mask(x.data[:2]) is None
+    assert one.eval().mask(x.data[:2]) is None

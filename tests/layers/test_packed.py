@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.utils.rnn import pack_sequence
+from torch.nn.utils.rnn import pack_sequence, pad_sequence
 
 from unrolled.layers import packed
 
@@ -39,3 +39,20 @@ def test_a_batch_that_came_sorted_is_left_as_it_is():
     x = pack_sequence([torch.zeros(2, 1), torch.zeros(1, 1)])
     values = torch.tensor([5.0, 6.0])
     assert torch.equal(packed.caller_order(values, x), values)
+
+
+@settings(max_examples=50, deadline=None)
+@given(LENGTHS)
+def test_padded_is_torch_s_and_comes_back(lengths):
+    rows = [torch.randn(n, 2) for n in sorted(lengths, reverse=True)]
+    x = pack_sequence(rows)
+    padded = packed.to_padded(x.data, x.batch_sizes)
+    assert torch.equal(padded, pad_sequence(rows, batch_first=True))
+    assert torch.equal(packed.from_padded(padded, x.batch_sizes), x.data)
+
+
+def test_what_stands_in_the_padding_does_not_come_back():
+    x = pack_sequence([torch.randn(3, 2), torch.randn(1, 2)])
+    padded = packed.to_padded(x.data, x.batch_sizes)
+    padded[1, 1:] = torch.nan
+    assert torch.equal(packed.from_padded(padded, x.batch_sizes), x.data)

@@ -55,11 +55,18 @@ Options = dict[str, object]
 def found(layer: Softmax, x: Tensor, targets: Tensor, options: Options) -> dict[str, Tensor]:
     x, parameters = x.clone().requires_grad_(), [layer.weight, layer.bias]
     loss = layer.loss(x, targets, **options)
+    if options.get("reduction") == "none":
+        loss = (loss * counting(len(x))).sum()
     gradients = torch.autograd.grad(loss, [x, *parameters])
     smoothing = {k: v for k, v in options.items() if k == "label_smoothing"}
     return {"loss": loss, "losses": layer.losses(x, targets, **smoothing)} | dict(
         zip(("x", "weight", "bias"), gradients, strict=True)
     )
+
+
+def counting(rows: int) -> Tensor:
+    """What comes in for each element where the losses are not summed up: of both signs, and nothing for some."""
+    return torch.linspace(-2, 1, rows).round(decimals=1)
 
 
 def wanted(layer: Softmax, x: Tensor, targets: Tensor, options: Options) -> dict[str, Tensor]:
@@ -69,7 +76,9 @@ def wanted(layer: Softmax, x: Tensor, targets: Tensor, options: Options) -> dict
     losses = functional.cross_entropy(functional.linear(*tensors), targets, reduction="none", label_smoothing=smoothing)
     weights = options.get("weights")
     weights = torch.ones(len(x)).double() if weights is None else weights.double()
-    loss = (losses * weights).sum() / (1 if options.get("reduction") == "sum" else weights.sum())
+    reduction = options.get("reduction", "mean")
+    each = losses * weights * (counting(len(x)).double() if reduction == "none" else 1)
+    loss = each.sum() / (weights.sum() if reduction == "mean" else 1)
     return {"loss": loss, "losses": losses} | dict(
         zip(("x", "weight", "bias"), torch.autograd.grad(loss, tensors), strict=True)
     )
@@ -98,6 +107,8 @@ OPTIONS: dict[str, Options] = {
     "smoothed": {"label_smoothing": 0.1},
     "weighted": {"weights": torch.linspace(0, 3, 65)},
     "sum": {"reduction": "sum"},
+    "each": {"reduction": "none"},
+    "each, and all": {"label_smoothing": 0.3, "weights": torch.linspace(0.5, 2, 65), "reduction": "none"},
     "all": {"label_smoothing": 0.3, "weights": torch.linspace(0.5, 2, 65), "reduction": "sum"},
 }
 
@@ -162,6 +173,8 @@ def test_inference_gives_training_s_loss_bit_for_bit(isa: str, name: str) -> Non
         kept = layer.loss(x, targets)
         with torch.no_grad():
             assert torch.equal(layer.loss(x, targets), kept)
+        each = layer.loss(x, targets, reduction="none")
+        assert torch.equal(each.detach(), layer.losses(x, targets))
 
 
 def test_plain_torch_gives_the_same(plain: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,9 +209,13 @@ def test_derivatives_first_and_second_are_right_in_float64() -> None:
         given = softmax.Given(x, weight, bias, targets)
         return softmax.total(given, torch.linspace(0.5, 1, 4).double(), 0.1)
 
+    def each(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return softmax.each(softmax.Given(x, weight, bias, targets), 0.1)
+
     inputs = (x.double().requires_grad_(), layer.weight, layer.bias)
-    assert torch.autograd.gradcheck(loss, inputs)
-    assert torch.autograd.gradgradcheck(loss, inputs)
+    for function in (loss, each):
+        assert torch.autograd.gradcheck(function, inputs)
+        assert torch.autograd.gradgradcheck(function, inputs)
 
 
 def test_second_derivatives_of_the_kernels_are_the_references() -> None:
@@ -211,6 +228,7 @@ def test_second_derivatives_of_the_kernels_are_the_references() -> None:
 
     right = penalty(lambda x: functional.cross_entropy(layer(x), targets), x)
     torch.testing.assert_close(penalty(lambda x: layer.loss(x, targets), x), right)
+    torch.testing.assert_close(penalty(lambda x: layer.loss(x, targets, reduction="none").mean(), x), right)
 
 
 def test_a_tied_weight_gets_both_gradients() -> None:
@@ -288,7 +306,7 @@ def test_a_target_that_is_no_word_is_refused(way: str, target: int, said: str, r
 def test_what_cannot_be_is_said() -> None:
     layer, x, targets = layer_and_batch(17, 7, 5)
     cases: list[tuple[str, Callable[[], object]]] = [
-        ("the reduction is 'mean' or 'sum', not 'none'", lambda: layer.loss(x, targets, reduction="none")),
+        ("the reduction is 'mean', 'sum' or 'none', not 'all'", lambda: layer.loss(x, targets, reduction="all")),
         ("label smoothing must be at least 0 and below 1, not 1", lambda: layer.loss(x, targets, label_smoothing=1)),
         (r"x must be \(…, 7\) and targets", lambda: layer.loss(x[:, :6], targets)),
         (r"x must be \(…, 7\) and targets", lambda: layer.loss(x, targets[:4])),
@@ -344,3 +362,12 @@ def test_torch_func_takes_another_way() -> None:
     layer.requires_grad_(False)
     (right,) = torch.autograd.grad(layer.loss(x.requires_grad_(), targets), x)
     torch.testing.assert_close(torch.func.grad(lambda x: layer.loss(x, targets))(x.detach()), right)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (0,)])
+def test_each_element_s_loss_has_its_place(shape: tuple[int, ...]) -> None:
+    layer, x, targets = Softmax(7, 17), torch.randn(*shape, 7), torch.randint(0, 17, shape)
+    logits = layer(x).movedim(-1, min(1, len(shape)))
+    torch.testing.assert_close(
+        layer.loss(x, targets, reduction="none"), functional.cross_entropy(logits, targets, reduction="none")
+    )

@@ -131,3 +131,19 @@ def test_the_given_state_is_begun_with(x: PackedSequence) -> None:
     state = torch.randn(4, 4)
     assert torch.allclose(choose.unroll(cell, x, state)[1], scan.unroll(cell, x, state)[1], atol=1e-6)
     assert not torch.allclose(choose.unroll(cell, x, state)[1], choose.unroll(cell, x)[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", lookup.names("unrolled.cells", Cell))
+def test_a_step_without_gradients_is_the_cell_s_own(name: str) -> None:
+    """By the kernels, where these know the cell; in float64 they do not."""
+    for dtype, within in ((torch.float32, 2e-6), (torch.float64, 0)):
+        cell = lookup.find("unrolled.cells", name, Cell, "cell")(40, 64).to(dtype)
+        x, state = torch.randn(5, 40, dtype=dtype), states.tree_map(torch.randn_like, cell.initial_state(5))
+        with torch.no_grad():
+            output, after = choose.step(cell, x, state)
+            right, wanted = cell.step(cell.project(x), state)
+        assert type(after) is type(wanted)
+        torch.testing.assert_close(output, right, rtol=0, atol=within)
+        torch.testing.assert_close(states.leaves(after), states.leaves(wanted), rtol=0, atol=within)
+        output, _ = choose.step(cell, x.requires_grad_(), state)
+        assert output.requires_grad

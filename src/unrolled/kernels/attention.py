@@ -339,11 +339,16 @@ def _like(t: Tensor, wanted: Tensor) -> Tensor:
 
 def _looked_at(kind: str, batch: Batch, memory: Memory, scorer: Scorer, w: Weights) -> tuple[Batch, Memory]:
     """The same, with rows of neighbouring floats."""
+    if not supports(kind, batch.x, memory.places, scorer, w):
+        shapes = [None if t is None else tuple(t.shape) for t in (batch.x, memory.places, *scorer, *w)]
+        raise ValueError(f"these do not make a {kind} that attends, in float32 on the CPU: {shapes}")
+    return _checked(batch, memory)
+
+
+def _checked(batch: Batch, memory: Memory, *, gaps: bool = False) -> tuple[Batch, Memory]:
+    """gaps: whether there may be places between those of the rows."""
     recurrence._look_at(*batch)
     places, first, lengths, longest = memory
-    if not supports(kind, batch.x, places, scorer, w):
-        shapes = [None if t is None else tuple(t.shape) for t in (batch.x, places, *scorer, *w)]
-        raise ValueError(f"these do not make a {kind} that attends, in float32 on the CPU: {shapes}")
     rows = int(batch.sizes[0])
     for name, t in (("first", first), ("lengths", lengths)):
         if t.dtype is not torch.int64 or not t.is_cpu or t.shape != (rows,) or not t.is_contiguous():
@@ -352,7 +357,10 @@ def _looked_at(kind: str, batch: Batch, memory: Memory, scorer: Scorer, w: Weigh
     if not (count.min() >= 1 and count.max() <= longest):
         raise ValueError(f"lengths must be from 1 to {longest}, not {count.min()} to {count.max()}")
     ends = begin + count
-    if begin[0] != 0 or (begin[1:] != ends[:-1]).any() or ends[-1] != len(places):
+    if gaps:
+        if begin[0] < 0 or (begin[1:] < ends[:-1]).any() or ends[-1] > len(places):
+            raise ValueError(f"each row must begin behind the one before, and end within the {len(places)} places")
+    elif begin[0] != 0 or (begin[1:] != ends[:-1]).any() or ends[-1] != len(places):
         raise ValueError(
             f"first must be the sums of the lengths before, and all lengths add up to {len(places)} places"
         )

@@ -1,8 +1,8 @@
-"""The compiled decoder that attends, as ctypes sees it."""
+"""The compiled decoders that attend, as ctypes sees them."""
 
 from __future__ import annotations
 
-from ctypes import Structure, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_int64, c_void_p
 from typing import Any
 
 
@@ -37,7 +37,23 @@ class Attention(Structure):
     ]
 
 
-# The layer and the attention are given by reference.
+class Feeding(Structure):
+    """`csrc/attention_types.h`: what is shown at each step, and read at the next."""
+
+    _fields_ = [
+        ("attention", POINTER(Attention)),
+        ("shown", c_int64),
+        ("of_state", c_void_p),
+        ("of_context", c_void_p),
+        ("first", c_void_p),
+        ("shows", c_void_p),
+        ("dshows", c_void_p),
+        ("dfirst", c_void_p),
+    ]
+
+
+# Layer, attention and feeding are given by reference.
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = dict.fromkeys(
-    ("unrolled_attend", "unrolled_attend_back"), (None, [c_int64, c_int64, c_void_p, c_void_p, c_int64])
-)
+    ("unrolled_attend", "unrolled_attend_back", "unrolled_feed", "unrolled_feed_back"),
+    (None, [c_int64, c_int64, c_void_p, c_void_p, c_int64]),
+) | dict.fromkeys(("unrolled_look", "unrolled_look_back"), (None, [c_void_p, c_void_p, c_int64]))

@@ -27,11 +27,14 @@ def panels(matrix: Tensor, half: bool, *, transposed: bool, threads: int) -> Ten
     return made
 
 
-def multiply(half: bool, a: Tensor, by: Tensor, c: Tensor, threads: int, add: bool = False) -> None:
-    """c = a b, or c += a b. a: (rows, depth); by: b, (depth, columns), in panels; c: (rows, columns)."""
+def multiply(
+    half: bool, a: Tensor, by: Tensor, c: Tensor, threads: int, add: bool = False, bias: Tensor | None = None
+) -> None:
+    """c = a b + bias, or c += a b. a: (rows, depth); by: b, (depth, columns), in panels; c: (rows, columns)."""
     product = Product(
-        a.data_ptr(), a.stride(0), len(a), a.shape[1], c.shape[1], by.data_ptr(), None, c.data_ptr(), c.stride(0), add
-    )
+        a.data_ptr(), a.stride(0), len(a), a.shape[1], c.shape[1], by.data_ptr(),
+        None if bias is None else bias.data_ptr(), c.data_ptr(), c.stride(0), add,
+    )  # fmt: skip
     needed().unrolled_matrix_multiply(half, ctypes.byref(product), threads)
 
 

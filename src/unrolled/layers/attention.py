@@ -75,6 +75,7 @@ class QueryScore(nn.Module):
         for name, size in (("key_size", key_size), ("query_size", query_size), ("hidden_size", hidden_size)):
             if size < 1:
                 raise BadOption(f"{name} must be 1 or more, not {size}")
+        self.key_size, self.query_size = key_size, query_size
         self.key = nn.Linear(key_size, hidden_size, bias=False, device=device, dtype=dtype)
         self.query = nn.Linear(query_size, hidden_size, bias=bias, device=device, dtype=dtype)
         self.value = nn.Linear(hidden_size, 1, bias=False, device=device, dtype=dtype)
@@ -86,6 +87,46 @@ class QueryScore(nn.Module):
     def weights(self) -> Scorer:
         """As the unrolls take them."""
         return Scorer(self.key.weight, self.query.weight, self.query.bias, self.value.weight[0])
+
+
+class ConcatScore(nn.Module):
+    """The additive score with the weights of query and key drawn as those of one matrix, without a bias.
+
+        e_j = v . tanh(W [h; k_j])
+
+    Luong, Pham & Manning 2015, arXiv:1508.04025, eq. 8.
+
+    Args:
+        key_size, query_size: features of a key and of a query.
+        hidden_size: units of the small network.
+    """
+
+    def __init__(
+        self,
+        key_size: int,
+        query_size: int,
+        hidden_size: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, size in (("key_size", key_size), ("query_size", query_size), ("hidden_size", hidden_size)):
+            if size < 1:
+                raise BadOption(f"{name} must be 1 or more, not {size}")
+        self.key_size, self.query_size = key_size, query_size
+        self.both = nn.Linear(query_size + key_size, hidden_size, bias=False, device=device, dtype=dtype)
+        self.value = nn.Linear(hidden_size, 1, bias=False, device=device, dtype=dtype)
+
+    def forward(self, keys: Tensor, query: Tensor) -> Tensor:
+        """keys: (batch, source, key), query: (batch, query) -> scores: (batch, source)."""
+        asked = query.unsqueeze(1).expand(-1, keys.shape[1], -1)
+        return self.value(self.both(torch.cat([asked, keys], dim=-1)).tanh()).squeeze(-1)
+
+    def weights(self) -> Scorer:
+        """As the unrolls take them."""
+        query, key = self.both.weight.split([self.query_size, self.key_size], dim=1)
+        return Scorer(key, query, None, self.value.weight[0])
 
 
 def row_softmax(scores: Tensor, rows: Tensor, batch: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from unrolled import state as states
 from unrolled.cells.base import Cell, State
 from unrolled.errors import BadOption
-from unrolled.layers.attention import QueryScore
+from unrolled.layers.attention import ConcatScore, QueryScore
 from unrolled.unroll import attending, attending_fused
 from unrolled.unroll.attending import Attended, Source
 
@@ -40,9 +40,9 @@ class AttentionDecoder(nn.Module):
     (torch.Size([6, 10]), torch.Size([6, 6]), torch.Size([6, 7]))
     """
 
-    def __init__(self, cell: Cell, score: QueryScore) -> None:
+    def __init__(self, cell: Cell, score: QueryScore | ConcatScore) -> None:
         super().__init__()
-        features, queries = score.key.in_features, score.query.in_features
+        features, queries = score.key_size, score.query_size
         if cell.input_size <= features:
             raise BadOption(f"the cell reads {cell.input_size} features, the context alone has {features}")
         shown = states.leaves(cell.initial_state(1))[0].shape[-1]

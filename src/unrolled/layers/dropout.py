@@ -37,11 +37,19 @@ class LockedDropout(nn.Module):
 
     def forward(self, x: PackedSequence) -> PackedSequence:
         """x: data of shape (elements, features) -> the same shape."""
-        if not self.training or self.p == 0:
+        mask = self.mask(x.data[: int(x.batch_sizes[0])])
+        if mask is None:
             return x
-        features = x.data.shape[1]
-        mask = x.data.new_empty(int(x.batch_sizes[0]), features).bernoulli_(1 - self.p).div_(1 - self.p)
         return x._replace(data=x.data * mask.index_select(0, rows(x.batch_sizes).to(mask.device)))
+
+    def mask(self, first: Tensor) -> Tensor | None:
+        """What the elements of each row are multiplied by, a new draw; None where nothing is dropped.
+
+        For loops that go on by one time step. first: (batch, features), or any tensor like it.
+        """
+        if not self.training or self.p == 0:
+            return None
+        return torch.empty_like(first).bernoulli_(1 - self.p).div_(1 - self.p)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -51,3 +51,30 @@ def before(batch_sizes: Tensor) -> Tensor:
 def caller_order(values: Tensor, x: PackedSequence) -> Tensor:
     """One value per row, from packed order into the order that the batch was packed from. (batch, …) -> (batch, …)."""
     return values if x.unsorted_indices is None else values.index_select(0, x.unsorted_indices)
+
+
+def to_padded(values: Tensor, batch_sizes: Tensor) -> Tensor:
+    """Elements into a padded batch, zeros behind a row's last. (elements, …) -> (batch, time, …), rows in packed order.
+
+    >>> to_padded(torch.tensor([1, 2, 3, 4]), torch.tensor([2, 1, 1])).tolist()
+    [[1, 3, 4], [2, 0, 0]]
+    """
+    batch, steps = int(batch_sizes[0]), len(batch_sizes)
+    if batch * steps == len(values):  # all of one length
+        return values.unflatten(0, (steps, batch)).transpose(0, 1)
+    places = _padded_places(batch_sizes).to(values.device)
+    flat = values.new_zeros(batch * steps, *values.shape[1:]).index_copy(0, places, values)
+    return flat.unflatten(0, (batch, steps))
+
+
+def from_padded(values: Tensor, batch_sizes: Tensor) -> Tensor:
+    """The elements of a padded batch, without the padding: the inverse. (batch, time, …) -> (elements, …)."""
+    batch, steps = int(batch_sizes[0]), len(batch_sizes)
+    if batch * steps == int(batch_sizes.sum()):
+        return values.transpose(0, 1).flatten(0, 1)
+    return values.flatten(0, 1).index_select(0, _padded_places(batch_sizes).to(values.device))
+
+
+def _padded_places(batch_sizes: Tensor) -> Tensor:
+    """Where each element stands in a flat padded batch, (elements,): row * time + time."""
+    return rows(batch_sizes) * len(batch_sizes) + times(batch_sizes)

@@ -30,8 +30,9 @@ from unrolled.kernels.softmax import Given, Gradients
 from unrolled.unroll import second
 from unrolled.unroll.fused import is_half, is_transformed
 from unrolled.unroll.packing import eager
+from unrolled.unroll.product import linear
 
-REDUCTIONS = ("mean", "sum")
+REDUCTIONS = ("mean", "sum", "none")
 
 
 class Softmax(nn.Module):
@@ -81,7 +82,7 @@ class Softmax(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (…, hidden) -> logits (…, vocabulary)."""
-        return functional.linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
     def loss(
         self,
@@ -92,21 +93,26 @@ class Softmax(nn.Module):
         weights: Tensor | None = None,
         reduction: str = "mean",
     ) -> Tensor:
-        """The cross-entropy of all elements as one number, as `torch.nn.functional.cross_entropy` of the logits.
+        """The cross-entropy of all elements, as `torch.nn.functional.cross_entropy` of the logits.
 
         Args:
             x: (…, hidden). targets: (…), long, each at least 0 and below the vocabulary.
             label_smoothing: how much of each target's 1 is shared among all words, in [0, 1).
             weights: (…), how much each element counts; None: 1 each. They get no gradient.
-            reduction: `sum`, or `mean`: the sum divided by the sum of the weights.
+            reduction: `sum`, a scalar; `mean`: the sum divided by the sum of the weights; `none`: each element's, (…).
+                How much each will count in the gradient is then not known beforehand, and the backward pass makes the
+                logits once more.
 
         Raises:
             BadOption: for values outside of these, and shapes that do not fit.
         """
         if reduction not in REDUCTIONS:
-            raise BadOption(f"the reduction is 'mean' or 'sum', not {reduction!r}")
+            raise BadOption(f"the reduction is 'mean', 'sum' or 'none', not {reduction!r}")
         given = self._given(x, targets, label_smoothing)
         factors = self._factors(targets, weights)
+        if reduction == "none":
+            found = each(given, float(label_smoothing))
+            return (found if weights is None else found * factors).view(targets.shape)
         if reduction == "mean":
             factors = factors / factors.sum()
         return total(given, factors, float(label_smoothing))
@@ -153,6 +159,17 @@ def total(given: Given, factors: Tensor, smoothing: float) -> Tensor:
     return _sum(losses(given, smoothing), factors)
 
 
+@eager
+def each(given: Given, smoothing: float) -> Tensor:
+    """The loss of each row, (rows,)."""
+    if is_transformed():
+        kernels.check_targets(given.targets, len(given.weight))
+        return _whole(given, smoothing)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given[:3]):
+        return _Losses.apply(*given, smoothing)
+    return losses(given, smoothing)
+
+
 def losses(given: Given, smoothing: float) -> Tensor:
     """The loss of each row, (rows,), without gradients."""
     if _runs(given):
@@ -195,6 +212,34 @@ class _Loss(torch.autograd.Function):
         if float(gradient) != 1:
             found = [None if t is None else t * gradient for t in found]
         return *found, None, None, None
+
+
+class _Losses(torch.autograd.Function):
+    """The loss of each row; the gradients are made when it is known how much each counts."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float) -> Tensor:
+        ctx.smoothing, ctx.half = smoothing, is_half()
+        ctx.save_for_backward(x, weight, bias, targets)
+        return losses(Given(x, weight, bias, targets), smoothing)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        given, need = Given(*ctx.saved_tensors), tuple(ctx.needs_input_grad[:3])
+        if torch.is_grad_enabled():
+            slow = partial(_each, given, ctx.smoothing)
+            return *second.gradients(slow, given[:3], need, [gradient]), None, None
+        if _runs(given):
+            factors = gradient.contiguous()
+            _, found = kernels.losses_and_gradients(given, ctx.smoothing, factors, need, ctx.half)
+        else:
+            _, found = _plain(given, ctx.smoothing, gradient, need)
+        return *found, None, None
+
+
+def _each(given: Given, smoothing: float) -> list[Tensor]:
+    """The losses by torch's own functions."""
+    return [_whole(given, smoothing)]
 
 
 def _total(given: Given, smoothing: float, factors: Tensor) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.cells.base import Cell, State
@@ -53,6 +54,24 @@ def unroll_both(
     backwards, second = unroll(back, reverse(x), states[1])
     outputs = torch.cat([forwards.data, reverse(backwards).data], dim=-1)
     return x._replace(data=outputs), (first, second)
+
+
+def step(cell: Cell, x: Tensor, state: State) -> tuple[Tensor, State]:
+    """One tick: without gradients as one call of our kernels, where these know the cell.
+
+    Args:
+        cell: any recurrence.
+        x: (batch, input). state: of `batch` rows.
+
+    Returns:
+        The output, (batch, output), and the next state.
+    """
+    if type(cell) in fused.KINDS and not torch.is_grad_enabled() and len(x):
+        is_pair = isinstance(state, tuple)
+        after = fused.tick(fused.kind_of(cell), fused._weights(cell), x, state if is_pair else (state,))
+        if after is not None:
+            return after[0], after if is_pair else after[0]
+    return cell.step(cell.project(x), state)
 
 
 def _must_read(cell: Cell, x: PackedSequence) -> None:

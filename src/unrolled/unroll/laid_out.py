@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from unrolled.kernels import recurrence
+from unrolled.kernels import matrix, recurrence
 from unrolled.kernels.recurrence import Packed, Weights
 
 _kept: Any = WeakIdKeyDictionary()  # the recurrent weights -> _Entry
+_panels: Any = WeakIdKeyDictionary()  # any other weight -> _Panels
 _lock = threading.Lock()
 
 
@@ -71,10 +72,33 @@ def packed(kind: str, w: Weights, half: bool) -> Packed:
     return made
 
 
+class _Panels(NamedTuple):
+    half: bool
+    mark: _Mark
+    panels: Tensor
+
+
+def panels(weight: Tensor, half: bool, threads: int) -> Tensor:
+    """The weight of a linear map, (output, input), laid out to be multiplied by; now or before."""
+    with _lock:
+        entry = _panels.get(weight)
+    try:
+        if entry is not None and entry.half == half and entry.mark.fits(weight):
+            return entry.panels
+        mark = _mark(weight)
+    except RuntimeError:  # born in inference mode, a tensor has no version
+        return matrix.panels(weight, half, transposed=True, threads=threads)
+    made = matrix.panels(weight, half, transposed=True, threads=threads)
+    with _lock:
+        _panels[weight] = _Panels(half, mark, made)
+    return made
+
+
 def forget() -> None:
     """Lay all weights out anew when they are next used."""
     with _lock:
         _kept.clear()
+        _panels.clear()
 
 
 def _given(w: Weights) -> tuple[Tensor | None, ...]:

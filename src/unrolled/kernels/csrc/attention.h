@@ -101,7 +101,10 @@ struct Look {
 static void look(const Attention& a, Index element, Index row) {
   Look x = Look::at(a, element, row);
   Ahead ahead = Ahead::of(x.memory, x.places * a.features);
-  for (Index j = 0; j < x.places; j++) x.weights[j] = score(x.keys + j * a.units, x.query, a.value, a.units, ahead);
+  for (Index j = 0; j < x.places; j++) {
+    const float* key = x.keys + j * a.units;
+    x.weights[j] = a.value ? score(key, x.query, a.value, a.units, ahead) : dot(key, x.query, a.units);
+  }
   to_weights(x.weights, x.places);
   memset(x.weights + x.places, 0, (a.source - x.places) * sizeof(float));
   mix(x.places, [&](Index j) { return x.weights[j]; }, [&](Index j) { return x.memory + j * a.features; }, a.features,
@@ -133,6 +136,23 @@ INLINE void units_back(const Look& x, const float* dscores, float* dkeys, Index 
   }
 }
 
+// The same for inner products: there is nothing that weighs the units.
+template <int V>
+INLINE void products_back(const Look& x, const float* dscores, float* dkeys, Index unit, Index lanes) {
+  const Attention& a = x.a;
+  Vector query[V], dquery[V] = {};
+  UNROLL for (int v = 0; v < V; v++) query[v] = load(x.query + unit + v * L, lanes);
+  for (Index j = 0; j < x.places; j++) {
+    const float* key = x.keys + j * a.units + unit;
+    float *dkey = dkeys + j * a.units + unit, dscore = dscores[j];
+    UNROLL for (int v = 0; v < V; v++) {
+      store(dkey + v * L, load(dkey + v * L, lanes) + dscore * query[v], lanes);
+      dquery[v] += dscore * load(key + v * L, lanes);
+    }
+  }
+  UNROLL for (int v = 0; v < V; v++) store(a.dqueries + x.element * a.units + unit + v * L, dquery[v], lanes);
+}
+
 // One element: from the gradients of its weights and of its context to those of its query and of the keys.
 static void look_back(const Attention& a, Index element, Index row, Index after, float* dscores, float* dvalue) {
   Look x = Look::at(a, element, row);
@@ -146,6 +166,11 @@ static void look_back(const Attention& a, Index element, Index row, Index after,
   Ahead ahead = Ahead::of(a.memory + a.first[after] * a.features, a.lengths[after] * a.features);
   constexpr int wide = 2;
   Index unit = 0;
+  if (!a.value) {
+    for (; unit + wide * L <= a.units; unit += wide * L) products_back<wide>(x, dscores, dkeys, unit, L);
+    for (; unit < a.units; unit += L) products_back<1>(x, dscores, dkeys, unit, lesser(L, a.units - unit));
+    return;
+  }
   for (; unit + wide * L <= a.units; unit += wide * L) units_back<wide>(x, dscores, dkeys, unit, L, dvalue, ahead);
   for (; unit < a.units; unit += L) units_back<1>(x, dscores, dkeys, unit, lesser(L, a.units - unit), dvalue, ahead);
 }
@@ -159,6 +184,48 @@ static void memory_back(const Layer& l, const Attention& a, Index row) {
     mix(steps, [&](Index t) { return a.weights[(l.starts[t] + row) * a.source + j]; },
         [&](Index t) { return a.dcontexts + (l.starts[t] + row) * a.features; }, a.features,
         a.dmemory + (a.first[row] + j) * a.features);
+  }
+}
+
+// Some rows' elements at one time, from `row` on: from the gradients of weights and contexts to those of queries and
+// keys. First the sum of one step, then that of all: the error of a sum grows with its terms.
+static void look_back_all(const Attending& w, Index first, Index end) {
+  const Attention& a = *w.attention;
+  float *dscores = w.room, *dvalue = w.room + a.source;
+  memset(dvalue, 0, a.units * sizeof(float));
+  for (Index row = w.rows.from; row < end; row++) {
+    look_back(a, first + row, row, lesser(row + 1, end - 1), dscores, dvalue);
+  }
+  in_vectors(a.units, [&](Index k, Index lanes) {
+    store(w.dvalue + k, load(w.dvalue + k, lanes) + load(dvalue + k, lanes), lanes);
+  });
+}
+
+// Nothing yet of what a slice sums up.
+static void clear(const Attending& w) {
+  const Attention& a = *w.attention;
+  memset(w.dvalue, 0, a.units * sizeof(float));
+  for (Index row = w.rows.from; row < w.rows.to; row++) {
+    memset(a.dkeys + a.first[row] * a.units, 0, a.lengths[row] * a.units * sizeof(float));
+  }
+}
+
+// Queries that wait for nothing: all of a slice's elements.
+static void look_all(const Attending& w) {
+  const Layer& l = *w.rows.layer;
+  for (Index row = w.rows.from; row < w.rows.to; row++) {
+    for (Index t = 0; t < l.steps && l.sizes[t] > row; t++) look(*w.attention, l.starts[t] + row, row);
+  }
+}
+
+static void look_all_back(const Attending& w) {
+  const Layer& l = *w.rows.layer;
+  clear(w);
+  for (Index row = w.rows.from; row < w.rows.to; row++) {
+    Attending one = w;
+    one.rows.from = row;
+    for (Index t = 0; t < l.steps && l.sizes[t] > row; t++) look_back_all(one, l.starts[t], row + 1);
+    memory_back(l, *w.attention, row);
   }
 }
 
@@ -217,15 +284,7 @@ static void attention_back(const Attending& w, Index t, Index end) {
                        a.context[k], nullptr, a.dcontexts + l.starts[t] * a.features, a.features, 1};
     multiply(context, s.from, end, product_room<Cell, W>(s));
   }
-  // First the sum of one step, then that of all: the error of a sum grows with its terms.
-  float *dscores = w.room, *dvalue = w.room + a.source;
-  memset(dvalue, 0, a.units * sizeof(float));
-  for (Index row = s.from; row < end; row++) {
-    look_back(a, l.starts[t] + row, row, lesser(row + 1, end - 1), dscores, dvalue);
-  }
-  in_vectors(a.units, [&](Index k, Index lanes) {
-    store(w.dvalue + k, load(w.dvalue + k, lanes) + load(dvalue + k, lanes), lanes);
-  });
+  look_back_all(w, l.starts[t], end);
 }
 
 // The query's part of the gradient of the state before time t.
@@ -243,10 +302,7 @@ static void attend_back(const Attending& w) {
   const Attention& a = *w.attention;
   const Slice& s = w.rows;
   const Layer& l = *s.layer;
-  memset(w.dvalue, 0, a.units * sizeof(float));
-  for (Index row = s.from; row < s.to; row++) {
-    memset(a.dkeys + a.first[row] * a.units, 0, a.lengths[row] * a.units * sizeof(float));
-  }
+  clear(w);
   if (sizeof(W) == sizeof(Half)) memset(s.halves, 0, room<Cell, W>(l, s.to - s.from, 1) * sizeof(Half));
   for (Index t = l.steps - 1; t >= 0; t--) {
     Index end = lesser(s.to, l.sizes[t]);

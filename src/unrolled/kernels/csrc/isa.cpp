@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "attention.h"
+#include "feeding.h"
 #include "gemm.h"
 #include "linear.h"
 #include "recurrence.h"
@@ -45,6 +46,9 @@ constexpr SoftmaxKernels softmax = {
 template <class Cell, class W>
 constexpr AttentionKernels attention = {attention_room<Cell, W>, attend<Cell, W>, attend_back<Cell, W>};
 
+template <class Cell, class W>
+constexpr FeedingKernels feeding = {feeding_room<Cell, W>, feed<Cell, W>, feed_back<Cell, W>};
+
 // As many multiplications and additions as the processor can do, in registers alone; returns their number.
 static Index spin(Index half, Index rounds) {
   constexpr int count = ROWS * MOST;
@@ -78,4 +82,7 @@ const Kernels TABLE(ISA) = {
     {ISA::softmax<float>, ISA::softmax<ISA::Half>},
     {{ISA::attention<ISA::LSTMs<false, false>, float>, ISA::attention<ISA::GRU, float>},
      {ISA::attention<ISA::LSTMs<false, false>, ISA::Half>, ISA::attention<ISA::GRU, ISA::Half>}},
+    {{ISA::feeding<ISA::LSTMs<false, false>, float>, ISA::feeding<ISA::GRU, float>},
+     {ISA::feeding<ISA::LSTMs<false, false>, ISA::Half>, ISA::feeding<ISA::GRU, ISA::Half>}},
+    {ISA::look_all, ISA::look_all_back},
 };

@@ -54,11 +54,24 @@ struct SoftmaxKernels {
 
 struct Attention;
 struct Attending;
+struct Feeding;
+struct Fed;
 
 // Of a decoder that attends. Room is in halves.
 struct AttentionKernels {
   int64_t (*room)(const Layer&, const Attention&, int64_t rows);
   void (*attend)(const Attending&), (*back)(const Attending&);
+};
+
+// Of one that reads what it has shown. Room is in halves.
+struct FeedingKernels {
+  int64_t (*room)(const Layer&, const Feeding&, int64_t rows);
+  void (*feed)(const Fed&), (*back)(const Fed&);
+};
+
+// Of attention alone.
+struct LookKernels {
+  void (*look)(const Attending&), (*back)(const Attending&);
 };
 
 struct Kernels {
@@ -70,4 +83,6 @@ struct Kernels {
   LinearKernels linear;
   SoftmaxKernels softmax[2];  // float, bfloat16
   AttentionKernels attention[2][2];  // float, bfloat16; LSTM, GRU
+  FeedingKernels feeding[2][2];
+  LookKernels look;
 };

@@ -1,0 +1,113 @@
+"""An encoder: ids to annotations, one vector for each element of the source that knows its context.
+
+    ids ──► embedding ──► dropout ──► stack of recurrences, in one direction or in both ──► annotations, final states
+
+Packed in, packed out. What attention looks at is padded, batch first and in the caller's order: `padded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from unrolled import state as states
+from unrolled.cells.base import Cell, State
+from unrolled.layers.dropout import LockedDropout
+from unrolled.layers.embedding import Embedding
+from unrolled.layers.packed import caller_order, lengths, rows, times
+from unrolled.layers.recurrent import Bidirectional, Layer, Recurrent, Residual, Stack
+
+
+class Encoded(NamedTuple):
+    """outputs: data (elements, features), packed as the source is; final: of each layer its directions' last states,
+    bottom first, rows in the caller's order."""
+
+    outputs: PackedSequence
+    final: tuple[tuple[State, ...], ...]
+
+
+class Encoder(nn.Module):
+    """Ids to annotations and final states.
+
+    Args:
+        embedding: of the source's words.
+        stack: of `make_stack`.
+        embedding_dropout: the probability with which a feature of the embedding is dropped, for a whole row.
+    """
+
+    def __init__(self, embedding: Embedding, stack: Stack, embedding_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.embedding, self.stack = embedding, stack
+        self.dropout = LockedDropout(embedding_dropout)
+        self.output_size = stack.output_size
+
+    def forward(self, sources: PackedSequence) -> Encoded:
+        """sources: data (elements,), long."""
+        outputs, final = self.stack(self.dropout(sources._replace(data=self.embedding(sources.data))))
+        return Encoded(outputs, tuple(self._directions(state) for state in final))
+
+    def state_sizes(self) -> list[list[list[int]]]:
+        """Of each layer, of each direction, the features of each tensor of its state."""
+        final = self.stack.initial_state(1)
+        return [[[t.shape[1] for t in states.leaves(s)] for s in self._directions(state)] for state in final]
+
+    def _directions(self, state: State) -> tuple[State, ...]:
+        first = self.stack.layers[0]
+        layer = first.layer if isinstance(first, Residual) else first
+        return tuple(state) if isinstance(layer, Bidirectional) else (state,)
+
+
+def vector(final: tuple[tuple[State, ...], ...]) -> Tensor:
+    """The encoder vector: the hidden state in which each direction of the topmost layer ends, (batch, features)."""
+    return torch.cat([states.leaves(state)[0] for state in final[-1]], dim=1)
+
+
+def padded(x: PackedSequence, fill: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """A packed batch, batch first, rows in the caller's order.
+
+    Returns:
+        (batch, time, …), `fill` behind a row's last element; which places are none of these, (batch, time), bool; and
+        each row's length, (batch,), long.
+    """
+    batch, steps, device = int(x.batch_sizes[0]), len(x.batch_sizes), x.data.device
+    long = caller_order(lengths(x.batch_sizes).to(device), x)
+    row = rows(x.batch_sizes).to(device)
+    if x.sorted_indices is not None:
+        row = x.sorted_indices.index_select(0, row)
+    place = row * steps + times(x.batch_sizes).to(device)
+    flat = x.data.new_full((batch * steps, *x.data.shape[1:]), fill).index_copy(0, place, x.data)
+    mask = torch.arange(steps, device=device) < long.unsqueeze(1)
+    return flat.unflatten(0, (batch, steps)), mask, long
+
+
+def make_stack(
+    size: int,
+    make: Callable[[int], Cell],
+    *,
+    layers: int,
+    directions: Literal["both", "forward"],
+    connections: Literal["plain", "residual"],
+    dropout: float,
+) -> Stack:
+    """Layers of cells on top of each other.
+
+    Args:
+        size: features of an element that the lowest layer reads.
+        make: a cell that reads so many features.
+        layers: how many.
+        directions: `both`: each layer reads forwards and backwards, and shows both side by side.
+        connections: `residual`: each layer that gives as many features as it reads adds them to its output.
+        dropout: the probability with which a feature is dropped between layers, for a whole row.
+    """
+    made: list[Layer] = []
+    for _ in range(layers):
+        layer: Layer = Bidirectional(make(size), make(size)) if directions == "both" else Recurrent(make(size))
+        if connections == "residual" and layer.input_size == layer.output_size:
+            layer = Residual(layer)
+        made.append(layer)
+        size = layer.output_size
+    return Stack(made, between=LockedDropout(dropout))
