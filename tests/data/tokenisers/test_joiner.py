@@ -41,6 +41,7 @@ def tokens(chunk: str) -> list[str]:
         ("l'homme", "l'￭ homme"),
         ("L’été", "L’￭ été"),
         ("qu'aujourd'hui", "qu'￭ aujourd'￭ hui"),
+        ("(l'été)", "(￭ l'￭ été ￭)"),
         ("l'", "l ￭'"),
         ("o'clock", "o'clock"),
         ("rock'n'roll", "rock'n'roll"),

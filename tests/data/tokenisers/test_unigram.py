@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from math import exp, log
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,6 +101,7 @@ def test_the_context_that_the_library_is_shown_changes_no_count_and_repeats_no_p
     pairs = [word[-2:] for word in shown if extra.intersection(word)]
     assert len(pairs) == len(set(pairs)) == 3
     assert all(word[:-1] in words for word in shown if extra.intersection(word))
+    assert _in_context(words, 5)[0][BEGIN + "on"] == 1  # a word that occurs once is left as it is
 
 
 def test_the_size_is_the_number_of_pieces_at_most():
@@ -110,6 +112,15 @@ def test_the_size_is_the_number_of_pieces_at_most():
     assert repr(tokeniser) == f"Unigram({len(tokeniser.scores)} pieces, case='keep')"
     with pytest.raises(BadOption, match=r"^size must be more than 13, the characters of these texts, not 3$"):
         Unigram.build(SENTENCES, size=3)
+
+
+def test_real_sentences_give_as_many_pieces_as_were_asked_for_and_frequent_words_whole(shared_data):
+    texts = (shared_data / "multi30k" / "val.de").read_text(encoding="utf-8").splitlines()
+    tokeniser = Unigram.build(texts, size=600)
+    assert len(tokeniser.scores) == 600
+    words = Counter(word for text in texts for word in text.split() if word.isalpha())
+    assert all(tokeniser.tokens(word) == [word] for word, _ in words.most_common(50))
+    assert sum(np.exp(list(tokeniser.scores.values()))) == pytest.approx(1, abs=1e-4)
 
 
 def test_it_is_stored_as_its_pieces_and_their_scores():

@@ -51,7 +51,7 @@ def cut(chunk: str) -> list[Cut]:
     >>> [c.left + c.surface + c.right for c in cut("(T-Shirt's)!")]
     ['(￭', 'T', '￭-￭', 'Shirt', "￭'s", '￭)', '￭!']
     """
-    if chunk.isalpha():
+    if chunk.isalnum():
         return [Cut(chunk, "word")]  # most of them
     matches = _pattern(letters(chunk)).finditer(chunk)
     found = [Cut(match.group(), cast("Kind", match.lastgroup)) for match in matches]
