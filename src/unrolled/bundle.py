@@ -1,8 +1,9 @@
 """A trained task as a folder that documents itself and is safe to load.
 
-    config.json            task, options, format version, checksums of the weights and vocabularies
+    config.json            task, options, format version, checksums of the weights, vocabularies and tokenisers
     model.safetensors      the weights
     vocabulary.NAME.json   each vocabulary, with its counts
+    tokeniser.NAME.json    each tokeniser, where the task has some
     metrics.json, history.csv, training.toml, training.png, README.md     what the training left
 
 Nothing is unpickled, evaluated or executed. Files appear all together or not at all (`unrolled.files`), and each
@@ -22,14 +23,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
+from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadModel
 from unrolled.files import locate, replace_files
 from unrolled.lookup import find
 from unrolled.tasks.base import Task
 
-FORMAT = 1
-"""The format version that is written. Every version up to it is read."""
+FORMAT = 2
+"""The newest format version: 1, and the tokenisers. Every version up to it is read; see `version_of`."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
@@ -47,11 +49,14 @@ def save(task: Task, folder: str | Path, *, beside: Mapping[str, bytes] | None =
     files = {WEIGHTS: to_bytes({name: value.contiguous() for name, value in task.state_dict().items()})}
     for name, vocabulary in task.vocabularies.items():
         files[f"vocabulary.{name}.json"] = _json(vocabulary.to_json())
+    for name, tokeniser in task.tokenisers.items():
+        files[f"tokeniser.{name}.json"] = _json(tokeniser.to_json())
     config: dict[str, Any] = {
-        "format": FORMAT,
+        "format": version_of(task),
         "task": type(task).__module__.rpartition(".")[2],
         "options": task.options,
         "vocabularies": list(task.vocabularies),
+        **({"tokenisers": list(task.tokenisers)} if task.tokenisers else {}),
         "parameters": sum(p.numel() for p in task.parameters()),
         "sha256": {name: _sha256(content) for name, content in sorted(files.items())},
     }
@@ -59,12 +64,20 @@ def save(task: Task, folder: str | Path, *, beside: Mapping[str, bytes] | None =
     replace_files(folder, {**(beside or {}), **files, CONFIG: _json(config)})
 
 
+def version_of(task: Task) -> int:
+    """The format version that a task is written in: the lowest that says all of it, so that most can read it.
+
+    An unrolled that reads version 1 only would pass over tokenisers in silence. Version 2 makes it say that it cannot.
+    """
+    return 2 if task.tokenisers else 1
+
+
 def load(folder: str | Path) -> Task:
     """The task that a folder holds, in evaluation mode, on the CPU, in the precision that it was saved in.
 
     Raises:
         BadModel: the folder or a file is missing, truncated or altered, or of a newer format version.
-        UnknownName: the task, or its cell, does not exist here.
+        UnknownName: the task, its cell or a tokeniser does not exist here.
     """
     config = read_config(folder)
     try:
@@ -73,9 +86,13 @@ def load(folder: str | Path) -> Task:
             name: Vocabulary.from_json(json.loads(contents[f"vocabulary.{name}.json"]))
             for name in config["vocabularies"]
         }
+        tokenisers = {
+            name: Tokeniser.from_json(json.loads(contents[f"tokeniser.{name}.json"]))
+            for name in config.get("tokenisers", ())
+        }
         kind: Any = find("unrolled.tasks", config["task"], Task, "task")
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-            task: Task = kind(vocabularies, **config["options"])
+            task: Task = kind(vocabularies, *([tokenisers] if tokenisers else []), **config["options"])
         weights = from_bytes(contents[WEIGHTS])
         for dtype in {value.dtype for value in weights.values() if value.is_floating_point()}:
             task.to(dtype)
@@ -110,7 +127,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def _needed(config: Mapping[str, Any]) -> list[str]:
-    return [WEIGHTS, *(f"vocabulary.{name}.json" for name in config["vocabularies"])]
+    vocabularies = [f"vocabulary.{name}.json" for name in config["vocabularies"]]
+    return [WEIGHTS, *vocabularies, *(f"tokeniser.{name}.json" for name in config.get("tokenisers", ()))]
 
 
 def _verified(folder: str | Path, config: Mapping[str, Any], name: str) -> bytes:

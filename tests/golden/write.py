@@ -1,4 +1,4 @@
-"""Write the golden folder of a task in the present format version: python tests/golden/write.py TASK.
+"""Write the golden folder of a task in the format version that it is saved in: python tests/golden/write.py TASK.
 
 A folder that is there is never written over: it stands for the models that people saved with that version.
 """
@@ -22,9 +22,6 @@ SMALL = {"hidden_size": 4, "word_size": 4, "character_size": 3, "character_hidde
 
 
 def write(name: str) -> None:
-    folder = HERE / f"format-{bundle.FORMAT}" / name
-    if folder.exists():
-        sys.exit(f"{folder} is there, and golden")
     spec = importlib.util.spec_from_file_location("own", HERE.parent / "tasks" / f"test_{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -37,6 +34,9 @@ def write(name: str) -> None:
         options["characters"] = "lstm"
     torch.manual_seed(1)
     task = find("unrolled.tasks", name, Task, "task").prepare(examples, **options)
+    folder = HERE / f"format-{bundle.version_of(task)}" / name
+    if folder.exists():
+        sys.exit(f"{folder} is there, and golden")
     # Weights that are far from the first ones, which are near zero: so that the answers depend on every part.
     with torch.no_grad():
         for parameter in task.parameters():

@@ -22,6 +22,8 @@ from unrolled.errors import UnknownName
 
 Rule = Literal["words", "blanks", "characters"]
 
+CLITIC = "(?:[sS]|[mM]|[dD]|[rR][eE]|[vV][eE]|[lL][lL])"
+"""What follows the apostrophe of an English clitic, as a part of a regular expression."""
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
@@ -43,10 +45,15 @@ def words(text: str) -> list[str]:
     """Words, their clitics apart, and single other characters; see the top of the file."""
     if "<" in text:
         text = _LINE_BREAK.sub(" ", text)
+    return _word_pattern(letters(text)).findall(text)
+
+
+def letters(text: str) -> str:
+    """What this text's words are made of, as a class of characters in a regular expression."""
     # Looking for marks in every letter costs four times the time, so only where there are some.
     if text.isascii() or not re.search(f"[{_marks()}]", text):
-        return _word_pattern(r"\w").findall(text)
-    return _word_pattern(rf"[\w{_marks()}]").findall(text)
+        return r"\w"
+    return rf"[\w{_marks()}]"
 
 
 def blanks(text: str) -> list[str]:
@@ -62,14 +69,13 @@ def characters(text: str) -> list[str]:
 @cache
 def _word_pattern(letter: str) -> re.Pattern[str]:
     """The pattern of one token. letter: what a word is made of."""
-    clitic = "(?:[sS]|[mM]|[dD]|[rR][eE]|[vV][eE]|[lL][lL])"
     return re.compile(
         rf"""
           {letter}+(?!['’-]|{letter})                             # most words, soon found
         | {letter}+?(?=[nN]['’][tT]\b)                            # do|n't
         | [nN]['’][tT]\b
-        | ['’]{clitic}\b                                          # it|'s
-        | {letter}+(?:-{letter}+|['’](?!{clitic}\b){letter}+)*    # well-made, o'clock
+        | ['’]{CLITIC}\b                                          # it|'s
+        | {letter}+(?:-{letter}+|['’](?!{CLITIC}\b){letter}+)*    # well-made, o'clock
         | \S
         """,
         re.VERBOSE,

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from unrolled.data.batching import in_order
 from unrolled.data.examples import Example
+from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 
 SomeTask = TypeVar("SomeTask", bound="Task")
@@ -50,6 +51,8 @@ class Task(nn.Module, ABC):
 
     Attributes:
         vocabularies: name -> vocabulary; stored with the model.
+        tokenisers: name -> tokeniser, stored with the model; none for a task whose tokens are cut by a fixed rule. A
+            task that has some takes them as its constructor's second argument.
         options: the constructor's keyword arguments, as given or by default.
     """
 
@@ -75,9 +78,12 @@ class Task(nn.Module, ABC):
             task.__dict__["options"] = {name: bound.arguments[name] for name in keywords}
         return task
 
-    def __init__(self, vocabularies: Mapping[str, Vocabulary]) -> None:
+    def __init__(
+        self, vocabularies: Mapping[str, Vocabulary], tokenisers: Mapping[str, Tokeniser] | None = None
+    ) -> None:
         super().__init__()
         self.vocabularies = dict(vocabularies)
+        self.tokenisers = dict(tokenisers or {})
 
     @classmethod
     @abstractmethod
