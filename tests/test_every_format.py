@@ -141,7 +141,7 @@ def as_read(name: str, example: Example) -> Example:
 
 
 def test_the_folder_holds_the_formats_of_the_documentation():
-    expected = {"conll", "conllu", "csv", "jsonl", "text", "tsv"}
+    expected = {"babi", "conll", "conllu", "csv", "jsonl", "parallel", "squad", "text", "tmx", "tsv"}
     assert expected <= set(FORMATS)
 
 
