@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from unrolled.cli import main
+from unrolled.data.examples import Pair
 
 TINY = ["--set", "hidden_size=4", "--set", "word_size=4", "--set", "epochs=1", "--set", "characters=none"]
 TEXTS = "".join(f"{'good' if k % 2 else 'bad'}\ttext number {k} is {'fine' if k % 2 else 'dull'}\n" for k in range(40))
@@ -73,6 +74,40 @@ def test_a_bad_file_is_refused_by_name_and_line(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert message in refused(run, "train", "classifier", "--data", name, "--output", "out", *TINY)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "message"),
+    [
+        ({"en": "a\nb\n", "de": "x\n"}, ["source=en", "target=de"], "train.de:1: the file ends here, and train.en has"),
+        ({"en": "a\n\n", "de": "x\ny\n"}, ["source=en", "target=de"], "train.en:2: an empty line, where train.de has"),
+        ({"en": "a\n", "de": "x\n"}, ["source=en", "target=fr"], "train: unknown language 'fr'; there are: de, en"),
+        ({"en": "a\n"}, ["source=en", "target=de"], "train.en: it has no counterpart: there is no train.de"),
+        (
+            {"en": "a\n", "de": "x\n"},
+            [],
+            "train: parallel text in de, en: say which is the source and which the target",
+        ),
+        ({"en": "a\n", "de": "x\n"}, ["sorce=en"], "unknown option 'sorce'; did you mean 'source'?"),
+        ({"tsv": "word\tphones\na\tb\n"}, ["target=phones"], "Name the column that holds it: --set source=COLUMN"),
+    ],
+)
+def test_pairs_that_do_not_go_together_are_refused_by_name_and_line(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    texts: dict[str, str],
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr("unrolled.tasks.classifier.Classifier.example", Pair)  # any task that reads pairs
+    (tmp_path / "pairs").mkdir()
+    for ending, text in texts.items():
+        (tmp_path / "pairs" / f"train.{ending}").write_text(text)
+    given = [word for option in options for word in ("--set", option)]
+    told = refused(run, "train", "classifier", "--data", "pairs", "--output", "out", *TINY, *given)
+    assert message in told
     assert not (tmp_path / "out").exists()
 
 

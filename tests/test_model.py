@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import unrolled
-from unrolled import Classifier, Tagger
+from unrolled import Classifier, Tagger, console
 from unrolled.api import model_class
-from unrolled.data.examples import LabelledText, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Question, TaggedTokens
 from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "word_size": 4, "characters": "none", "epochs": 2, "checks": 2}
@@ -172,6 +173,102 @@ def test_the_format_of_the_training_files_holds_only_where_a_suffix_tells_none(t
     (tmp_path / "new.txt").write_text("dog1 runs\n")
     (found,) = model.predict_file(tmp_path / "new.txt")
     assert found.tokens == ("dog1", "runs")
+
+
+# ---------------------------------------------------------------------------------------------- files of pairs
+
+
+class Shouting:
+    """Stands in for a task whose examples are of two texts: it answers with the first, in capitals."""
+
+    def __init__(self, example: type[Example]) -> None:
+        self.example = example
+
+    def encode(self, example: Any) -> None:
+        pass
+
+    def predict(self, examples: Any) -> list[Any]:
+        given = {Pair: "source", Question: "question"}[self.example]
+        return [replace(e, **{self.example.blank: getattr(e, given).upper(), "score": -0.5}) for e in examples]
+
+    def score(self, predicted: Any, gold: Any) -> dict[str, float]:
+        right = sum(one == other for one, other in zip(predicted, gold, strict=True))
+        return {"accuracy": right / len(gold)}
+
+
+def shouting(monkeypatch: pytest.MonkeyPatch, example: type[Example], **reading: str) -> Any:
+    """A model of that task, which is known under the name of another."""
+    monkeypatch.setattr("unrolled.tasks.classifier.Classifier.example", example)
+    return Classifier(Shouting(example), reading=reading)
+
+
+def write_pairs(folder: Path, name: str, *sources: str) -> Path:
+    for language, change in (("en", str), ("de", str.upper), ("fr", str.lower)):
+        (folder / f"{name}.{language}").write_text("".join(change(source) + "\n" for source in sources))
+    return folder / name
+
+
+def test_parallel_text_is_evaluated_by_folder_common_name_and_other_languages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shouting(monkeypatch, Pair, source="en", target="de")
+    for name in ("train", "test", "test_2016"):
+        path = write_pairs(tmp_path, name, *[name] * len(name))
+    found = [model.evaluate(data) for data in (tmp_path, path, f"{path}.en", f"{path}.de")]
+    assert [(each["examples"], each["metrics"]["accuracy"]) for each in found] == [(4, 1.0), *[(9, 1.0)] * 3]
+    assert model.evaluate(path, target="fr")["metrics"] == {"accuracy": 0.0}
+    with pytest.raises(UnknownName, match=r"test_2016: unknown language 'es'; there are: de, en, fr"):
+        model.evaluate(path, source="es")
+    (tmp_path / "test.de").unlink()
+    (tmp_path / "test.fr").unlink()
+    (tmp_path / "test.en").unlink()
+    with pytest.raises(BadData, match=r"this folder has no test file; name a file, such as test_2016\.de$"):
+        model.evaluate(tmp_path)
+    with pytest.raises(BadData, match=r"test_2017: there is no such file"):
+        model.evaluate(tmp_path / "test_2017")
+
+
+def test_sources_are_predicted_into_any_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = shouting(monkeypatch, Pair, source="en", target="de")
+    path = write_pairs(tmp_path, "x", "one", "two")
+    (tmp_path / "x.de").unlink()
+    for source in (path, f"{path}.en"):
+        found = model.predict_file(source, tmp_path / "out.de")
+        assert found == [Pair(source="one", target="ONE"), Pair(source="two", target="TWO")]
+        assert (tmp_path / "out.de").read_text() == "ONE\nTWO\n"
+    model.predict_file(path, tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text() == "ONE\nTWO\n"
+    model.predict_file(tmp_path / "out.txt", tmp_path / "out.tsv")
+    assert (tmp_path / "out.tsv").read_text().splitlines()[:2] == ["en\tde\tscore", "ONE\tONE\t-0.5000"]
+    with pytest.raises(UnknownName, match=r"out\.fr: no format is named: unknown file suffix '\.fr'"):
+        model.predict_file(path, tmp_path / "out.fr")
+
+
+def test_the_command_line_prints_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
+    model = shouting(monkeypatch, Pair)
+    path = write_pairs(tmp_path, "x", "one", "zwö")
+    console.predict(model, str(path), None, {"source": "en", "target": "de"}, as_json=False)
+    assert capfdbinary.readouterr().out == "ONE\nZWÖ\n".encode()
+    console.predict(model, f"{path}.en", tmp_path / "x.de", {"source": "en", "target": "de"}, as_json=False)
+    assert (tmp_path / "x.de").read_text() == "ONE\nZWÖ\n"
+    console.predict(model, str(path), None, {"source": "en", "target": "fr"}, as_json=True)
+    assert json.loads(capfdbinary.readouterr().out.splitlines()[0]) == {"en": "one", "fr": "ONE", "score": -0.5}
+    with pytest.raises(BadData, match=r"nothing: there is no such file"):
+        console.predict(model, str(tmp_path / "nothing"), None, {"source": "en"}, as_json=False)
+
+
+def test_a_model_of_stories_reads_stories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = shouting(monkeypatch, Question, format="babi")
+    (tmp_path / "qa1_train.txt").write_text("1 A.\n2 b?\tB?\n")
+    (tmp_path / "qa1_test.txt").write_text("1 A.\n2 b?\tB?\t1\n3 c?\td\t1\n")
+    (tmp_path / "test.tsv").write_text("question\tanswer\nb?\tB?\n")
+    assert [model.evaluate(data)["metrics"]["accuracy"] for data in (tmp_path, tmp_path / "test.tsv")] == [0.5, 1.0]
+    model.predict_file(tmp_path / "qa1_test.txt", tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text() == "1 A.\n2 b?\tB?\t1\n3 c?\tC?\t1\n"
+    found = model.predict_file(tmp_path / "qa1_test.txt", tmp_path / "lines.txt", format="babi")
+    assert found == model.predict_file(tmp_path / "lines.txt")
+    (tmp_path / "plain.txt").write_text("why?\n")
+    assert model.predict_file(tmp_path / "plain.txt", format="text")[0].answer == "WHY?"
 
 
 # ---------------------------------------------------------------------------------------------- saving

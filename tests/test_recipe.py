@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from unrolled import recipe
 from unrolled.cells.base import Cell
+from unrolled.data.examples import Pair, Question
 from unrolled.errors import BadOption, UnknownName
 from unrolled.lookup import NameIn, names
 from unrolled.recipe import Recipe, build, coerce, from_toml, option_table, reading_options
@@ -218,6 +219,22 @@ def test_the_sections_share_no_name(task: str) -> None:
 def test_columns_are_fields_of_the_example_that_are_no_confidence() -> None:
     assert set(option_table("classifier")["reading"]) == {"text", "label", *recipe.READING}
     assert set(option_table("tagger")["reading"]) == {"tokens", "tags", *recipe.READING}
+
+
+@pytest.mark.parametrize(
+    ("example", "columns"),
+    [(Pair, {"source": "en", "target": "de"}), (Question, {"question": "q", "context": "story", "answer": "a"})],
+)
+def test_languages_and_columns_of_two_texts_are_options_of_reading(
+    example: Any, columns: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unrolled.tasks.classifier.Classifier.example", example)
+    built = build("classifier", "pairs", {**columns, "format": "tsv", "label_separator": " | "})
+    assert built.columns() == columns
+    assert built.reading == {**columns, "format": "tsv", "label_separator": " | "}
+    assert set(option_table("classifier")["reading"]) == {*columns, "format", "features", "label_separator"}
+    with pytest.raises(BadOption, match="unknown option 'score'"):
+        build("classifier", "pairs", {"score": "x"})
 
 
 def test_the_options_of_reading_are_checked_by_themselves() -> None:

@@ -60,6 +60,9 @@ Reading = Annotated[
 ]
 Data = Annotated[str, typer.Option(metavar="PATH", help="A file, or a folder with a test file.")]
 
+FIELDS = ("text", "label", "tokens", "tags", "source", "target", "question", "context", "answer")
+"""Of examples: the names that their columns have by default."""
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -213,7 +216,7 @@ def _fail(error: UnrolledError, code: int) -> None:
 
 def _advice(error: UnrolledError) -> list[str]:
     """What only a command line can say."""
-    if isinstance(error, UnknownName) and error.kind == "column" and error.name in ("text", "label", "tokens", "tags"):
+    if isinstance(error, UnknownName) and error.kind == "column" and error.name in FIELDS:
         return [f"Name the column that holds it: --set {error.name}=COLUMN"]
     return []
 

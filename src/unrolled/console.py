@@ -174,9 +174,7 @@ def print_evaluation(found: Mapping[str, Any], *, as_json: bool) -> None:
 def predict(model: Model, source: str, output: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
     """Predictions of a file or of standard input, to a file or to standard output."""
     how = model.how(options, source)
-    written = (
-        "jsonl" if as_json else reading.format_name(output) if output else reading.format_name(source, how["format"])
-    )
+    written = "jsonl" if as_json else None if output is None else model.format_for(output, how)
     if output is not None and not output.parent.is_dir():
         raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}")
     if source == reading.STANDARD_STREAM:
@@ -186,7 +184,8 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
     else:
         examples = reading.read(source, model.task.example, **how)
     predicted = model.task.predict(examples)
-    how["format"] = written
+    columns, example_type = how["columns"], model.task.example
+    how["format"] = written or reading.format_name(source, how["format"], columns=columns, example_type=example_type)
     if output is not None:
         reading.write(output, predicted, **how)
         err.print(f"{count(len(predicted), 'prediction')} written to {output}", soft_wrap=True)

@@ -155,30 +155,39 @@ class Model:
         """The examples of a file, or of a folder's test split, read as the training data were. None is blank."""
         path = Path(data)
         if path.is_dir():
-            found = splits.find(path).test
+            how = self.how(given, path)
+            found = splits.find(path, format=how["format"], columns=how["columns"], example_type=self.task.example).test
             if found is None:
-                raise BadData("this folder has no test file; name a file", path)
+                like = next((file.name for file in sorted(path.iterdir()) if file.name.startswith("test")), None)
+                hint = "" if like is None else f", such as {like}"
+                raise BadData(f"this folder has no test file; name a file{hint}", path)
             path = found
         return reading.read(path, self.task.example, **self.how(given, path), filled=True)
 
     def predict_file(self, source: str | Path, target: str | Path | None = None, **given: Any) -> list[Any]:
         """Predict for a file; write the examples with their blanks filled in where `target` names a file."""
         how = self.how(given, source)
-        if target is not None:
-            reading.format_name(target)  # a mistake in it is found before the work
+        # A mistake in the target's name is found before the work.
+        written = None if target is None else self.format_for(target, how)
         examples = self.task.predict(reading.read(source, self.task.example, **how))
         if target is not None:
-            reading.write(target, examples, **{**how, "format": None})
+            reading.write(target, examples, **{**how, "format": written})
         return examples
+
+    def format_for(self, target: str | Path, how: Mapping[str, Any]) -> str:
+        """The format in which to write to a path what was read so. Raises `UnknownName` where nothing tells it."""
+        example_type = self.task.example
+        return reading.format_name(target, before=how["format"], columns=how["columns"], example_type=example_type)
 
     def how(self, given: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
         """The keywords with which `data.reading` reads a path: as in training, but for what is given here.
 
-        The format of the training files is taken only where the path's own suffix tells none.
+        The format of the training files is taken only where the path's own suffix tells none, or is usual for it.
         """
         options = {**self.reading, **reading_options(self.task_name, given)}
+        before = options.get("format")
         tells = str(path) == reading.STANDARD_STREAM or suffix(path) in reading.suffixes()
-        if "format" not in given and tells:
+        if "format" not in given and tells and reading.format_name(path, before=before) != before:
             options["format"] = None
         return reader_keywords(options)
 

@@ -7,7 +7,7 @@ import lzma
 
 import pytest
 
-from unrolled.data.lines import encode, fits_a_line, read_lines, split_blanks, suffix, without_end
+from unrolled.data.lines import bare, encode, fits_a_line, read_lines, split_blanks, suffix, without_end
 from unrolled.errors import BadData
 
 
@@ -64,6 +64,11 @@ def test_suffixes_are_those_before_compression():
         "",
         "",
     ]
+
+
+def test_a_name_is_bare_without_its_compression():
+    names = ("a.tsv", "a.tsv.gz", "a.en.XZ", ".gz", "a", "a.gz.xz")
+    assert [bare(name) for name in names] == ["a.tsv", "a.tsv", "a.en", ".gz", "a", "a.gz"]
 
 
 def test_a_text_fits_a_line_if_it_comes_back():

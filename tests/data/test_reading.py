@@ -6,10 +6,20 @@ import io
 
 import pytest
 
-from unrolled.data.examples import LabelledText, TaggedTokens
+from unrolled.data.examples import LabelledText, Pair, Question, TaggedTokens
 from unrolled.data.formats.conllu import CoNLLU
 from unrolled.data.formats.tsv import TSV
-from unrolled.data.reading import format_name, format_of, read, read_stream, stream, write, write_stream
+from unrolled.data.reading import (
+    claiming,
+    format_name,
+    format_of,
+    read,
+    read_stream,
+    stream,
+    suffixes,
+    write,
+    write_stream,
+)
 from unrolled.errors import BadData, UnknownName
 
 
@@ -39,6 +49,39 @@ def test_an_unknown_format_or_suffix_is_named_with_those_that_exist():
     )
     with pytest.raises(UnknownName, match=r"unknown file suffix ''; there are: \.bio, .*\.tsv"):
         format_of("data/a")
+
+
+def test_parallel_text_is_recognised_by_its_languages(tmp_path):
+    for name in ("a.en", "a.de.gz", "b.en", "c.tsv", "c.csv", "d.x.en", "d.y.de"):
+        (tmp_path / name).touch()
+    columns = {"source": "en", "target": "de"}
+    assert [format_name(tmp_path / name, columns=columns) for name in ("a", "b", "new.de", "x.EN.de.xz", "b.tsv")] == [
+        *["parallel"] * 4,
+        "tsv",
+    ]
+    assert claiming(tmp_path / "a") == claiming(tmp_path / "a.source") == ["parallel"]
+    assert claiming(tmp_path / "a", example_type=Pair) == ["parallel"]
+    assert claiming(tmp_path / "a", example_type=Question) == []
+    (tmp_path / "a").touch()
+    assert claiming(tmp_path / "a") == [], "a file is itself, whatever lies beside it"
+    assert claiming(tmp_path / "a", "tsv") == claiming(tmp_path / "b") == claiming(tmp_path / "d") == []
+    with pytest.raises(UnknownName, match=r"b: no format is named"):
+        format_name(tmp_path / "b")
+
+
+def test_the_format_before_goes_on_where_the_suffix_is_usual_for_it():
+    assert [format_name(name, before="babi") for name in ("a.txt.gz", "a.tsv", "-")] == ["babi", "tsv", "text"]
+    assert format_name("a.txt", before="tsv") == "text"
+    assert "babi" not in suffixes().values()
+
+
+def test_a_file_that_is_not_there_is_a_mistake_whatever_its_name(tmp_path):
+    for name in ("a", "a.tvs", "a.en"):
+        with pytest.raises(BadData, match=rf"{name}: there is no such file$"):
+            read(tmp_path / name, Pair, columns={"source": "en", "target": "de"})
+    (tmp_path / "a.tvs").touch()
+    with pytest.raises(UnknownName, match=r"unknown file suffix '\.tvs'; did you mean '\.tsv'\?"):
+        read(tmp_path / "a.tvs", Pair)
 
 
 def test_a_file_is_read_and_written_with_the_same_options(file, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.data.examples import LabelledText, TaggedTokens
+from unrolled.data.examples import LabelledText, Pair, Question, TaggedTokens
 from unrolled.data.splits import Paths, by_lot, find, load, set_apart
 from unrolled.errors import BadData, UnknownName
 
@@ -45,6 +45,103 @@ def test_a_named_format_makes_suffixes_irrelevant(tmp_path):
     with pytest.raises(BadData, match=r"no training split \(train\.tsv, .*\); there are: dev\.dat, train\.dat"):
         find(tmp_path)
     assert find(tmp_path, format="tsv") == Paths(tmp_path / "train.dat", tmp_path / "dev.dat", None)
+
+
+def test_files_of_the_format_s_own_suffix_go_before_others(tmp_path):
+    fill(tmp_path, "train.txt", "train.tsv", "dev.dat", "test.tsv", "test.dat")
+    assert find(tmp_path, format="tsv") == Paths(*(tmp_path / name for name in ("train.tsv", "dev.dat", "test.tsv")))
+    with pytest.raises(BadData, match=r"both test\.dat and test\.tsv could be the test split"):
+        find(tmp_path, format="text")
+
+
+def test_an_underscore_separates_where_nothing_else_does(tmp_path):
+    train, test = "qa1_single-fact_train.txt.gz", "qa1_single-fact_test.txt"
+    fill(tmp_path, train, test)
+    found = Paths(tmp_path / train, None, tmp_path / test)
+    assert find(tmp_path) == find(tmp_path, format="babi") == find(tmp_path / "qa1_single-fact") == found
+    fill(tmp_path, "train.tsv", "test.tsv")
+    assert find(tmp_path, format="babi") == found
+    assert find(tmp_path) == find(tmp_path, format="tsv") == Paths(tmp_path / "train.tsv", None, tmp_path / "test.tsv")
+    fill(tmp_path, "qa2_train.txt")
+    with pytest.raises(BadData, match=rf"both {train} and qa2_train\.txt could be the train split; name a prefix"):
+        find(tmp_path, format="babi")
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "parallel"}, {"columns": {"source": "en", "target": "fr"}}])
+@pytest.mark.parametrize("prefix", ["", "ptb."])
+def test_parallel_text_has_two_files_or_more_a_split(tmp_path, options, prefix):
+    fill(tmp_path, *(f"{prefix}{name}" for name in ("train.en.xz", "train.fr.xz", "val.en", "val.fr", "val.de")))
+    fill(tmp_path, "test_2016.en", "test_2016.fr", "README.md")
+    expected = Paths(tmp_path / f"{prefix}train", tmp_path / f"{prefix}val", None)
+    assert find(tmp_path, example_type=Pair, **options) == expected
+    if prefix:
+        assert find(tmp_path / "ptb", example_type=Pair, **options) == expected
+
+
+def test_only_who_can_hold_pairs_finds_parallel_text(tmp_path):
+    fill(tmp_path, "train.en", "train.de")
+    with pytest.raises(BadData, match=r"no training split \(.*\); there are: train\.de, train\.en$"):
+        find(tmp_path, example_type=LabelledText)
+
+
+def test_files_of_a_known_suffix_go_before_parallel_text(tmp_path):
+    fill(tmp_path, "train.en", "train.de", "train.tsv")
+    assert find(tmp_path, example_type=Pair).train == tmp_path / "train.tsv"
+    assert find(tmp_path, format="parallel").train == tmp_path / "train"
+
+
+def pairs(folder, name, count):
+    (folder / f"{name}.en").write_text("".join(f"{name} {k}\n" for k in range(count)))
+    (folder / f"{name}.de").write_text("".join(f"{name} {k} auch\n" for k in range(count)))
+
+
+LANGUAGES = {"source": "en", "target": "de"}
+
+
+def test_a_folder_of_parallel_text_is_loaded(tmp_path):
+    pairs(tmp_path, "train", 50)
+    pairs(tmp_path, "dev", 3)
+    loaded = load(tmp_path, Pair, seed=1, columns=LANGUAGES)
+    assert (len(loaded.train), len(loaded.valid), loaded.test) == (50, 3, None)
+    assert loaded.valid[0] == Pair(source="dev 0", target="dev 0 auch")
+    (tmp_path / "dev.de").unlink()
+    with pytest.raises(BadData, match=r"dev\.en: it has no counterpart: there is no dev\.de$"):
+        load(tmp_path, Pair, seed=1, columns=LANGUAGES)
+    with pytest.raises(BadData, match=r"train: parallel text in de, en: say which is the source and which the target"):
+        load(tmp_path, Pair, seed=1)
+    with pytest.raises(UnknownName, match=r"train: unknown language 'fr'; there are: de, en$"):
+        load(tmp_path, Pair, seed=1, columns={"source": "en", "target": "fr"})
+
+
+@pytest.mark.parametrize("name", ["europarl", "europarl.en", "europarl.de"])
+def test_two_files_are_split_as_one_is(tmp_path, name):
+    pairs(tmp_path, "europarl", 200)
+    loaded = load(tmp_path / name, Pair, seed=1, columns=LANGUAGES)
+    assert [len(part) for part in loaded] == [160, 20, 20]
+    assert all(pair.target == f"{pair.source} auch" for part in loaded for pair in part)
+
+
+def test_pairs_of_one_source_stay_on_one_side(file):
+    rows = "".join(f"word {k // 3}\tphones {k}\n" for k in range(300))
+    parts = load(file("all.tsv", "source\ttarget\n" + rows), Pair, seed=1)
+    sides = [{pair.source for pair in part} for part in parts]
+    assert sum(map(len, sides)) == 100
+    assert sum(map(len, parts)) == 300
+
+
+def test_real_folders_are_loaded(shared_data):
+    multi30k = load(shared_data / "multi30k", Pair, seed=1, columns=LANGUAGES)
+    assert (len(multi30k.train), len(multi30k.valid), multi30k.test) == (29_000, 1_014, None)
+    tatoeba = {"source": "en", "target": "fr"}
+    assert find(shared_data / "tatoeba_en_fr", columns=tatoeba).test == shared_data / "tatoeba_en_fr" / "test"
+    commands = {"source": "commands", "target": "actions"}
+    scan = load(shared_data / "scan" / "simple", Pair, seed=1, columns=commands)
+    assert len(scan.train) + len(scan.valid) == 16_728
+    babi = load(shared_data / "babi_qa1", Question, seed=1, format="babi")
+    assert len(babi.train) + len(babi.valid) == 10_000
+    assert find(shared_data / "babi_qa1", format="babi").test.name == "qa1_single-supporting-fact_test.txt"
+    story = load(shared_data / "babi_qa1", Question, seed=1, columns={"context": "story"})
+    assert len(story.train) + len(story.valid) == 10_000
 
 
 @pytest.mark.parametrize(

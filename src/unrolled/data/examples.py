@@ -94,3 +94,63 @@ class TaggedTokens(Example):
     @property
     def content(self) -> Hashable:
         return self.tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair(Example):
+    """Any sequence to any other: a source and its target, such as a translation. The blank is `target`.
+
+    Several examples of one source with different targets are normal, as in a pronouncing dictionary.
+
+    Attributes:
+        source: raw text.
+        target: None where it is not known.
+        score: filled in by a prediction: how good it takes the target to be, as a log-probability.
+        alternatives: filled in by a prediction: further targets, the best first, each with its score.
+    """
+
+    blank: ClassVar[str] = "target"
+    called: ClassVar[str] = "pairs of source and target"
+
+    source: str
+    target: str | None = None
+    score: float | None = field(default=None, compare=False)
+    alternatives: tuple[tuple[str, float], ...] | None = field(default=None, compare=False)
+
+    @property
+    def content(self) -> Hashable:
+        return self.source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question(Example):
+    """A question, with or without a text that it is about, and its answer. The blank is `answer`.
+
+    Attributes:
+        question: raw text.
+        context: a story or a paragraph in which to look; None where there is none.
+        answer: None where it is not known; a tuple of two or more where any of them is right; "" where the context is
+            known to hold none, as in SQuAD 2.0.
+        score: filled in by a prediction: how good it takes the answer to be, as a log-probability.
+        alternatives: filled in by a prediction: further answers, the best first, each with its score.
+    """
+
+    blank: ClassVar[str] = "answer"
+    called: ClassVar[str] = "questions with answers"
+
+    question: str
+    context: str | None = None
+    answer: str | tuple[str, ...] | None = None
+    score: float | None = field(default=None, compare=False)
+    alternatives: tuple[tuple[str, float], ...] | None = field(default=None, compare=False)
+
+    @property
+    def content(self) -> Hashable:
+        return self.question, self.context
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All that are right; none where the answer is not known."""
+        if self.answer is None:
+            return ()
+        return (self.answer,) if isinstance(self.answer, str) else self.answer

@@ -7,6 +7,7 @@ text.
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import re
 import zlib
@@ -23,7 +24,7 @@ _TOKEN = re.compile(r"[^ \t\r\n]+")
 
 def read_lines(path: str | Path) -> Iterator[str]:
     """The lines of a file, each with its line end, one at a time. Raises `BadData` for all that is wrong with it."""
-    return decode(_read_bytes(Path(path)), path)
+    return decode(read_bytes(path), path)
 
 
 def decode(lines: Iterable[bytes], where: str | Path) -> Iterator[str]:
@@ -71,6 +72,14 @@ def fits_a_line(text: str) -> bool:
     return "\n" not in text and not text.endswith("\r") and not is_blank(text)
 
 
+def one_line(what: str, text: str, kind: str) -> str:
+    """The text. Raises `BadData` where it does not fit a line. what, kind: of text and of file, for the message."""
+    if not fits_a_line(text):
+        found = "nothing to read again" if is_blank(text) else "a line break"
+        raise BadData(f"cannot write the {what} {text[:40]!r} as {kind}: it holds {found}")
+    return text
+
+
 def is_blank(line: str) -> bool:
     """Whether a line holds nothing but blanks and tabs (and its line end)."""
     return not line.strip(" \t\r\n")
@@ -87,6 +96,11 @@ def suffix(path: str | Path) -> str:
     return (name.with_suffix("") if name.suffix.lower() in COMPRESSED else name).suffix.lower()
 
 
+def bare(name: str) -> str:
+    """A file's name without the suffix of a compression: `train.tsv` of `train.tsv.gz`."""
+    return name[: -len(PurePath(name).suffix)] if PurePath(name).suffix.lower() in COMPRESSED else name
+
+
 def compress(path: str | Path, content: bytes) -> bytes:
     """The content as the path's suffix asks for; the same bytes each time."""
     kind = PurePath(path).suffix.lower()
@@ -95,7 +109,9 @@ def compress(path: str | Path, content: bytes) -> bytes:
     return lzma.compress(content) if kind == ".xz" else content
 
 
-def _read_bytes(path: Path) -> Iterator[bytes]:
+def read_bytes(path: str | Path) -> Iterator[bytes]:
+    """The lines of a file as bytes, decompressed. Raises `BadData` for what cannot be opened or decompressed."""
+    path = Path(path)
     kind = path.suffix.lower()
     try:
         file = path.open("rb")
@@ -119,9 +135,10 @@ def _read_bytes(path: Path) -> Iterator[bytes]:
 
 
 def _decompressed(file: BinaryIO, kind: str) -> BinaryIO:
+    # What decompresses iterates in Python, a buffer before it in C.
     if kind == ".gz":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb"))
-    return cast(BinaryIO, lzma.LZMAFile(file)) if kind == ".xz" else file
+        return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=file, mode="rb")))
+    return cast(BinaryIO, io.BufferedReader(lzma.LZMAFile(file))) if kind == ".xz" else file
 
 
 def _start(text: str) -> str:

@@ -28,13 +28,29 @@ def suffixes() -> dict[str, str]:
     return {ending: name for name in names(_PACKAGE, Format) for ending in _format(name).suffixes}
 
 
-def format_name(path: str | Path, name: str | None = None) -> str:
+def format_name(
+    path: str | Path,
+    name: str | None = None,
+    *,
+    before: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    example_type: type[Example] | None = None,
+) -> str:
     """The name of the format: the one given, else by the path's suffix (before `.gz` or `.xz`); plain text for `-`.
+
+    Args:
+        path: of a file; or, for a format of several files, how the names of these begin.
+        name: of the format, where it is known.
+        before: the format of what was read before; taken where the path has a suffix that is usual for it.
+        columns: see `Format`; parallel text is recognised by the languages that they name.
+        example_type: formats that cannot hold it do not claim the path.
 
     Raises `UnknownName` where there is none.
 
     >>> format_name("reviews.tsv.xz"), format_name("words.dat", "conll"), format_name("-")
     ('tsv', 'conll', 'text')
+    >>> format_name("test.de", columns={"source": "en", "target": "de"})
+    'parallel'
     """
     if name is not None:
         _format(name)
@@ -42,14 +58,34 @@ def format_name(path: str | Path, name: str | None = None) -> str:
     if str(path) == STANDARD_STREAM:
         return "text"
     known, ending = suffixes(), suffix(path)
-    if ending not in known:
-        raise UnknownName("file suffix", ending, known, f"{path}: no format is named")
-    return known[ending]
+    if before is not None and ending in _format(before).usual:
+        return before
+    if ending in known:
+        return known[ending]
+    if claimed := claiming(path, columns=columns, example_type=example_type):
+        return claimed[0]
+    raise UnknownName("file suffix", ending, known, f"{path}: no format is named")
 
 
-def format_of(path: str | Path, name: str | None = None) -> type[Format]:
+def claiming(
+    path: str | Path,
+    name: str | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    example_type: type[Example] | None = None,
+) -> list[str]:
+    """The names of the formats that claim a path whose suffix tells none. Arguments as `format_name`."""
+    return [
+        each
+        for each in (names(_PACKAGE, Format) if name is None else [name])
+        if (example_type is None or example_type in _format(each).holds)
+        and _format(each).claims(Path(path), columns or {})
+    ]
+
+
+def format_of(path: str | Path, name: str | None = None, **more: Any) -> type[Format]:
     """The class of that format; see `format_name`."""
-    return _format(format_name(path, name))
+    return _format(format_name(path, name, **more))
 
 
 def stream(
@@ -62,15 +98,20 @@ def stream(
     label_separator: str | None = None,
     filled: bool = False,
 ) -> Iterator[SomeExample]:
-    """A file's examples one at a time, in constant memory.
+    """A file's examples one at a time, in constant memory unless the file is one document (`Format.streamed`).
 
     Args:
-        path: the file, plain, `.gz` or `.xz`.
+        path: the file, plain, `.gz` or `.xz`; for parallel text, what the names of the files have in common.
         example_type: which examples to read.
         format: the format's name, where the suffix does not tell.
         columns, features, label_separator, filled: see `Format`.
     """
-    kind = format_of(path, format)
+    try:
+        kind = format_of(path, format, columns=columns, example_type=example_type)
+    except UnknownName:
+        if format is None and not Path(path).exists():
+            raise BadData("there is no such file", path) from None
+        raise
     try:
         reader = kind(example_type, columns, features, label_separator=label_separator, filled=filled)
     except BadOption as error:
@@ -110,8 +151,8 @@ def write(
 
     Raises `BadData` for examples that the format cannot hold, `CannotWrite` for what the system refuses.
     """
-    kind = format_of(path, format)
     first, every = _first(examples, path)
+    kind = format_of(path, format, columns=columns, example_type=type(first))
     kind(type(first), columns, features, label_separator=label_separator).write(path, every)
 
 

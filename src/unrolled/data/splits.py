@@ -1,7 +1,8 @@
 """Training, validation and test examples: from a folder that has them apart, or by lot from a single file.
 
 A folder holds `train.*`, `valid.*` (or `dev`, `val`, `validation`) and `test.*`, each a known format, with or without
-a prefix (`ptb.train.txt.xz`, `en_ewt-ud-train.conllu`); a path `folder/ptb` takes those of that prefix alone. Where
+a prefix (`ptb.train.txt.xz`, `en_ewt-ud-train.conllu`); a path `folder/ptb` takes those of that prefix alone. Names
+such as `qa1_train.txt` count where no others do. Parallel text has two files a split, `train.en` and `train.de`. Where
 there is no validation split a tenth of the training examples is taken; a single file is split 80/10/10. Who goes where
 depends on the examples and the seed alone, and examples of the same content stay on one side: nothing is tested that
 was trained on.
@@ -10,15 +11,15 @@ was trained on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from unrolled.data.examples import Example
-from unrolled.data.lines import COMPRESSED
-from unrolled.data.reading import read, suffixes
+from unrolled.data.lines import bare, suffix
+from unrolled.data.reading import claiming, format_of, read, suffixes
 from unrolled.errors import BadData
 
 SomeExample = TypeVar("SomeExample", bound=Example)
@@ -44,12 +45,20 @@ class Splits(NamedTuple):
     test: list[Any] | None
 
 
-def find(path: str | Path, *, format: str | None = None) -> Paths:
-    """The split files of a folder, or of a prefix in a folder.
+def find(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    example_type: type[Example] | None = None,
+) -> Paths:
+    """The split files of a folder, or of a prefix in a folder; of parallel text, how the names of two files begin.
 
     Args:
         path: the folder, or `folder/prefix`.
-        format: the format's name; then files of any suffix count.
+        format: the format's name; then files of any suffix count, but those of its own before others.
+        columns: see `Format`.
+        example_type: what is to be read; where it is known, formats that cannot hold it claim no files.
 
     Raises `BadData` where two files could be one split, or none is the training split.
     """
@@ -60,20 +69,48 @@ def find(path: str | Path, *, format: str | None = None) -> Paths:
         files = sorted(file.name for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     except OSError as error:
         raise BadData(f"it cannot be read: {error.strerror or error}", path) from None
-    found: dict[str, str] = {}
-    for name in files:
-        split = _split_of(name, prefix, None if format else suffixes())
-        if split in found:
+
+    def claimed(stem: str) -> bool:
+        return bool(claiming(folder / stem, format, columns=columns, example_type=example_type))
+
+    any_split, found = False, dict[str, list[str]]()
+    for splits in _tries(files, prefix, format, claimed):
+        any_split = any_split or bool(splits)
+        if "train" in splits:
+            found = splits
+            break
+    for split, several in found.items():
+        if len(several) > 1:
             hint = "name a prefix or keep one" if prefix is None else "keep one"
-            raise BadData(f"both {found[split]} and {name} could be the {split} split; {hint}", path)
-        if split:
-            found[split] = name
-    if "train" not in found:
-        if prefix is not None and not found:
+            raise BadData(f"both {several[0]} and {several[1]} could be the {split} split; {hint}", path)
+    if not found:
+        if prefix is not None and not any_split:
             raise BadData("there is no such file or folder", path)
         raise BadData(f"no training split (train.tsv, train.conllu, …); there are: {_listed(files)}", path)
-    there = {split: folder / name for split, name in found.items()}
+    there = {split: folder / name for split, (name,) in found.items()}
     return Paths(there["train"], there.get("valid"), there.get("test"))
+
+
+def _tries(
+    files: Sequence[str], prefix: str | None, format: str | None, claimed: Callable[[str], bool]
+) -> Iterator[dict[str, list[str]]]:
+    """Split -> the names that could be its, as looked for more and more widely."""
+    stems = {name: bare(name).rpartition(".")[0] for name in files}
+    kind = None if format is None else format_of("", format)
+    own = set(suffixes()) if kind is None else {*kind.suffixes, *kind.usual}
+    near = {name: stem for name, stem in stems.items() if suffix(name) in own}
+    for separators in (".-", "._-"):
+        found = _splits(near, prefix, separators)
+        if kind is not None and "train" in found:
+            # Files of another suffix, but only for splits that those of the format's own have not.
+            found = _splits(stems, prefix, separators) | found
+        yield found
+    several = _splits({stem: stem for stem in sorted(set(stems.values()))}, prefix, ".-")
+    # Asked of those alone that could be a split, since the answer takes a look at the whole folder.
+    kept = {split: [stem for stem in known if claimed(stem)] for split, known in several.items()}
+    yield {split: known for split, known in kept.items() if known}
+    if kind is not None:
+        yield from (_splits(stems, prefix, separators) for separators in (".-", "._-"))
 
 
 def load(
@@ -89,7 +126,7 @@ def load(
     """The examples of a folder with splits, or of a single file. Each has its blank filled in.
 
     Args:
-        path: a folder, a prefix in a folder, or a file.
+        path: a folder, a prefix in a folder, or a file (of parallel text, how the names of the two begin).
         example_type: which examples to read.
         seed: of the lot, where a split must be made.
         format, columns, features, label_separator: see `read`.
@@ -106,10 +143,12 @@ def load(
             filled=True,
         )
 
-    if Path(path).is_file():
+    if Path(path).is_file() or (
+        not Path(path).is_dir() and claiming(path, format, columns=columns, example_type=example_type)
+    ):
         train, valid, test = by_lot(examples(Path(path)), [0.1, 0.1], seed=seed, where=path)
         return Splits(train, valid, test)
-    files = find(path, format=format)
+    files = find(path, format=format, columns=columns, example_type=example_type)
     train = examples(files.train)
     if files.valid is None:
         train, valid = by_lot(train, [0.1], seed=seed, where=files.train)
@@ -173,18 +212,14 @@ def _flat(groups: Iterable[list[int]]) -> list[int]:
     return [index for group in groups for index in group]
 
 
-def _split_of(name: str, prefix: str | None, known: Mapping[str, str] | None) -> str | None:
-    """Which split a file name stands for: train, valid, test or None."""
-    stem = name
-    for ending in COMPRESSED:
-        stem = stem[: -len(ending)] if stem.lower().endswith(ending) else stem
-    stem, dot, ending = stem.rpartition(".")
-    if not dot or (known is not None and f".{ending.lower()}" not in known):
-        return None
-    match = re.fullmatch(r"(?:(.+)[.-])?([a-z]+)", stem, re.IGNORECASE)
-    if match is None or (prefix is not None and match[1] != prefix):
-        return None
-    return NAMES.get(match[2].lower())
+def _splits(stems: Mapping[str, str], prefix: str | None, separators: str) -> dict[str, list[str]]:
+    """Split -> those of the names that could stand for it. stems: name -> what it is before its suffix."""
+    found: dict[str, list[str]] = {}
+    for name, stem in stems.items():
+        match = re.fullmatch(rf"(?:(.+)[{separators}])?([a-z]+)", stem, re.IGNORECASE)
+        if match and match[2].lower() in NAMES and (prefix is None or match[1] == prefix):
+            found.setdefault(NAMES[match[2].lower()], []).append(name)
+    return found
 
 
 def _listed(files: Sequence[str]) -> str:

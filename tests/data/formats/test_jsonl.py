@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from unrolled.data.examples import LabelledText, TaggedTokens
+from unrolled.data.examples import LabelledText, Pair, Question, TaggedTokens
 from unrolled.data.formats.conllu import CoNLLU
 from unrolled.data.formats.jsonl import JSONLines
 from unrolled.data.formats.tsv import TSV
@@ -73,6 +73,38 @@ def test_predictions_bring_their_probabilities():
     assert read(written([predicted, several])) == [predicted, several]
 
 
+def test_answers_are_one_or_several_and_stay_what_they_were():
+    content = (
+        '{"question": "a", "context": "b", "answer": "x"}\n'
+        '{"question": "a", "answer": ["x", "y"], "id": 7}\n'
+        '{"question": "a", "answer": ["x"]}\n'
+        '{"question": "a", "answer": []}\n'
+        '{"question": "a", "context": null, "answer": null}\n'
+        '{"question": "a", "answer": ""}\n'
+        '{"question": "a", "answer": 12}\n'
+    )
+    examples = read(content, Question)
+    assert [example.answer for example in examples] == ["x", ("x", "y"), "x", None, None, "", "12"]
+    assert [example.context for example in examples] == ["b", *[None] * 6]
+    assert written(examples) == content
+
+
+def test_a_sequence_that_was_found_brings_its_score_and_its_alternatives():
+    (pair,) = read('{"id": 7, "en": "a dog"}\n', Pair, columns={"source": "en", "target": "de"})
+    pair = replace(pair, target="ein Hund", score=-1 / 3, alternatives=(("der Hund", -1.5), ("", -4.0)))
+    line = json.loads(written([pair], columns={"source": "en", "target": "de"}))
+    others = [{"target": "der Hund", "score": -1.5}, {"target": "", "score": -4.0}]
+    assert line == {"id": 7, "en": "a dog", "de": "ein Hund", "score": -0.333333, "alternatives": others}
+    question = Question(question="Who?", answer="a dog", score=-0.5, alternatives=(("a cat", -2.0),))
+    assert json.loads(written([question])) == {
+        "question": "Who?",
+        "answer": "a dog",
+        "score": -0.5,
+        "alternatives": [{"answer": "a cat", "score": -2.0}],
+    }
+    assert json.loads(written([Pair(source="a", target="b")])) == {"source": "a", "target": "b"}
+
+
 def test_what_another_format_read_is_written_as_far_as_it_goes():
     (row,) = TSV(LabelledText).read_stream(io.BytesIO(b"id\ttext\n7\tfine\n"))
     assert json.loads(written([row])) == {"id": "7", "text": "fine"}
@@ -99,11 +131,20 @@ def test_what_another_format_read_is_written_as_far_as_it_goes():
         ('{"tokens": ["a"], "tags": ["X", "Y"]}', TaggedTokens, "a.jsonl:2: 1 tokens but 2 tags"),
         ('{"tokens": [""]}', TaggedTokens, "a.jsonl:2: tokens 1 of 1 is empty"),
         ('{"tokens": []}', TaggedTokens, "a.jsonl:2: an example without tokens"),
+        ('{"source": 1}', Pair, "a.jsonl:2: the source is a number where a string is expected"),
+        ('{"source": "a", "target": ["b"]}', Pair, "a.jsonl:2: the target is a list where a string is expected"),
+        ('{"question": null}', Question, "a.jsonl:2: the question is null where a string is expected"),
+        ('{"question": "a", "context": []}', Question, "a.jsonl:2: the context is a list where a string is expected"),
+        (
+            '{"question": "a", "answer": [null]}',
+            Question,
+            "a.jsonl:2: the label is null where a string or a list of strings is expected",
+        ),
         (r'{"text": "\ud800"}', LabelledText, r"a.jsonl:2: \ud800 is half a character (a lone surrogate)"),
     ],
 )
 def test_a_broken_line_is_named(line, held, message):
-    good = '{"text": "a", "tokens": ["a"]}\n'
+    good = '{"text": "a", "tokens": ["a"], "source": "a", "question": "a"}\n'
     with pytest.raises(BadData) as caught:
         read(good + line + "\n", held)
     assert str(caught.value) == message

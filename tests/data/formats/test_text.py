@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from unrolled.data.examples import LabelledText, TaggedTokens
+from unrolled.data.examples import LabelledText, Pair, Question, TaggedTokens
 from unrolled.data.formats.text import PlainText
 from unrolled.errors import BadData
 
@@ -55,6 +55,18 @@ def test_predicted_tags_stand_behind_their_tokens():
     )
 
 
+def test_a_line_is_a_source_or_a_question_and_its_answer_stands_in_its_place():
+    sources = read("a dog\n\na cat\nno\n", Pair)
+    assert sources == [Pair(source="a dog"), Pair(source="a cat"), Pair(source="no")]
+    targets = ("ein Hund", "eine Katze", "")
+    predicted = [replace(e, target=target, score=-1.0) for e, target in zip(sources, targets, strict=True)]
+    assert written(predicted) == "ein Hund\n\neine Katze\n\n"
+    (question,) = read("Who barks?\n", Question)
+    assert question == Question(question="Who barks?")
+    assert written([replace(question, answer=" \n")]) == "\n"
+    assert written([replace(question, context="A dog barks.", answer="a dog")]) == "a dog\n"
+
+
 @pytest.mark.parametrize(
     ("example", "message"),
     [
@@ -62,8 +74,18 @@ def test_predicted_tags_stand_behind_their_tokens():
         (LabelledText(text=" "), r"cannot write the text ' ' as plain text: it holds nothing to read again"),
         (TaggedTokens(tokens=("New York",)), "cannot write the token 'New York' as plain text: it holds a blank"),
         (TaggedTokens(tokens=()), "an example without tokens"),
+        (Pair(source=""), "cannot write the source '' as plain text: it holds nothing to read again"),
+        (Pair(source="a", target="b\nc"), r"cannot write the target 'b\\nc' as plain text: it holds a line break"),
+        (Question(question="a\nb"), r"cannot write the question 'a\\nb' as plain text: it holds a line break"),
+        (Question(question="a", context="b"), "cannot write a question with its context as plain text; write jsonl"),
+        (Question(question="a", answer=("b", "c")), "cannot write several answers as plain text; write jsonl instead"),
     ],
 )
 def test_what_a_line_cannot_hold_is_refused(example, message):
     with pytest.raises(BadData, match=message):
         written([example])
+
+
+def test_lines_of_two_kinds_do_not_mix():
+    with pytest.raises(BadData, match=r"^some examples have no target: plain text cannot tell which$"):
+        written([Pair(source="a"), Pair(source="b", target="c")])

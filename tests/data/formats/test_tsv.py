@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from unrolled.data.examples import LabelledText, TaggedTokens
+from unrolled.data.examples import LabelledText, Pair, Question, TaggedTokens
 from unrolled.data.formats.tsv import TSV
 from unrolled.data.reading import read as read_file
 from unrolled.errors import BadData, BadOption, UnknownName
@@ -97,6 +97,66 @@ def test_features_are_further_columns_of_one_value_a_token():
         written([TaggedTokens(tokens=("a",))], features={"part": "pos"})
 
 
+def test_a_pair_is_two_columns_and_a_source_may_have_several_targets():
+    content = "word\tphones\nread\tR EH1 D\nread\tR IY1 D\n"
+    columns = {"source": "word", "target": "phones"}
+    examples = read(content, Pair, columns=columns)
+    assert examples == [Pair(source="read", target="R EH1 D"), Pair(source="read", target="R IY1 D")]
+    assert examples[0].content == examples[1].content
+    assert written(examples, columns=columns) == content
+    (example,) = read("id\tsource\n7\ta\n", Pair)
+    predicted = replace(example, target="b", score=-0.25, alternatives=(("c", -1.5),))
+    assert written([predicted]) == "id\tsource\ttarget\tscore\n7\ta\tb\t-0.2500\n"
+    assert read(written([predicted]), Pair) == [predicted]
+    assert written([predicted], columns={"score": "log"}).startswith("id\tsource\ttarget\tlog\n")
+
+
+def test_a_question_may_have_a_column_of_contexts_and_need_not():
+    content = "story\tquestion\tanswer\nA dog barks.\tWho?\ta dog\n\tWhy?\t\n"
+    columns = {"context": "story"}
+    examples = read(content, Question, columns=columns)
+    assert examples == [
+        Question(question="Who?", context="A dog barks.", answer="a dog"),
+        Question(question="Why?"),
+    ]
+    assert written(examples, columns=columns) == content
+    (example,) = read("id\tcontext\tquestion\n7\tA dog barks.\tWho?\n", Question)
+    assert written([replace(example, context=None)]) == "id\tcontext\tquestion\n7\t\tWho?\n"
+    (example,) = read("topic\tquestion\nai\tWhy?\n", Question)
+    assert example == Question(question="Why?")
+    assert (
+        written([replace(example, answer="so", score=-1.0)])
+        == "topic\tquestion\tanswer\tscore\nai\tWhy?\tso\t-1.0000\n"
+    )
+    with pytest.raises(UnknownName, match=r"^a\.tsv: unknown column 'context'; there are: question, topic$"):
+        read("topic\tquestion\nai\tWhy?\n", Question, columns={"context": "context"})
+
+
+def test_answers_of_which_any_is_right_stand_between_separators():
+    content = "question\tanswer\nWhere?\tBrazil | Canada\nWhen?\tnow\nWhy?\t\n"
+    examples = read(content, Question, label_separator=" | ")
+    assert [example.answer for example in examples] == [("Brazil", "Canada"), "now", None]
+    assert written(examples, label_separator=" | ") == content
+    assert [example.answer for example in read(content, Question)] == ["Brazil | Canada", "now", None]
+    with pytest.raises(BadData, match=r"^several answers to a question: say label_separator, or write jsonl instead$"):
+        written(examples)
+    with pytest.raises(BadData, match=r"^the answer 'Brazil' could not be read again$"):
+        written(examples, label_separator="z")
+
+
+def test_a_prediction_may_be_empty_and_is_then_an_empty_cell():
+    assert written([Pair(source="a", target=""), Pair(source="b", target="x")]) == "source\ttarget\na\t\nb\tx\n"
+    assert written([Question(question="a", answer="")]) == "question\tanswer\na\t\n"
+
+
+def test_rows_share_their_header_where_they_hold_nothing_else():
+    first, second = read("target\tsource\na\tb\nc\td\n", Pair)
+    assert first.rest is second.rest
+    assert written([second, first]) == "target\tsource\nc\td\na\tb\n"
+    first, second = read("target\tsource\tid\na\tb\t1\nc\td\t2\n", Pair)
+    assert written([second, first]) == "target\tsource\tid\nc\td\t2\na\tb\t1\n"
+
+
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
@@ -104,6 +164,9 @@ def test_features_are_further_columns_of_one_value_a_token():
         ("label\treview\n", {}, "a.tsv: unknown column 'text'; there are: label, review"),
         ("text\n", {"columns": {"text": "texts"}}, "a.tsv: unknown column 'texts'; did you mean 'text'?"),
         ("text\tlabe\n", {"filled": True}, "a.tsv: unknown column 'label'; did you mean 'labe'?"),
+        ("word\tphones\n", {"held": Pair}, "a.tsv: unknown column 'source'; there are: phones, word"),
+        ("source\tx\n", {"held": Pair, "filled": True}, "a.tsv: unknown column 'target'; there are: source, x"),
+        ("questions\tx\n", {"held": Question}, "a.tsv: unknown column 'question'; did you mean 'questions'?"),
     ],
 )
 def test_a_column_that_is_not_there_is_named(content, options, message):
@@ -142,6 +205,10 @@ def test_wrong_options_are_refused():
         TSV(LabelledText, {"text": "label"})
     with pytest.raises(BadOption, match=r"features are columns beside tokens; texts with labels have none"):
         TSV(LabelledText, {}, {"pos": "pos"})
+    with pytest.raises(BadOption, match=r"the column 'answer' is asked for twice"):
+        TSV(Question, {"context": "answer"})
+    with pytest.raises(UnknownName, match=r"unknown field 'label'; there are: alternatives, score, source, target"):
+        TSV(Pair, {"label": "a"})
     with pytest.raises(BadOption, match=r"label_separator must not be empty"):
         TSV(LabelledText, label_separator="")
 
@@ -201,3 +268,32 @@ def test_the_slots_of_snips_are_as_many_as_published(shared_data):
     assert (len(found), sum(len(e.tokens) for e in found)) == (13_084, 117_700)
     intents = read_file(path, LabelledText, columns={"text": "tokens", "label": "intent"}, filled=True)
     assert len({e.label for e in intents}) == 7
+
+
+@pytest.mark.parametrize(
+    ("path", "columns", "examples"),
+    [
+        ("cmudict_g2p/dev.tsv", {"source": "word", "target": "phones"}, 2_637),
+        ("cmudict_g2p/train.tsv.xz", {"source": "word", "target": "phones"}, 120_350),
+        ("sigmorphon2020_g2p/kor/train.tsv", {"source": "word", "target": "phones"}, 3_600),
+        ("scan/length.test.tsv.xz", {"source": "commands", "target": "actions"}, 3_920),
+    ],
+)
+def test_real_pairs_are_as_many_as_published(shared_data, path, columns, examples):
+    found = read_file(shared_data / path, Pair, columns=columns, filled=True)
+    assert len(found) == examples
+    raw = (shared_data / path).read_bytes()
+    assert written(found, columns=columns).encode() == (lzma.decompress(raw) if path.endswith(".xz") else raw)
+
+
+def test_real_questions_are_as_many_as_published(shared_data):
+    talk = shared_data / "chatterbot_en" / "train.tsv"
+    assert len(read_file(talk, Question)) == 1_139
+    with pytest.raises(BadData, match=r"train\.tsv:840: an example without answer"):  # its question is "n"
+        read_file(talk, Question, filled=True)
+    web = shared_data / "webquestions" / "test.tsv"
+    every = read_file(web, Question, columns={"answer": "all_answers"}, label_separator=" | ", filled=True)
+    first = read_file(web, Question, filled=True)
+    assert len(every) == 2_032
+    assert [example.answers[0] for example in every] == [example.answer for example in first]
+    assert written(every, columns={"answer": "all_answers"}, label_separator=" | ").encode() == web.read_bytes()

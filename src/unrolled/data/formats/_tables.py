@@ -1,29 +1,38 @@
 """What the table formats share: an example's fields as the columns of a row.
 
 A field stands in the column that `columns` names for it, else in the column of its own name. All other columns travel
-in `Example.rest` and are written back in the file's own order. A prediction adds a column `confidence` (the
-probability of the chosen label or, one each, of the chosen tags) and, in JSON lines, `probabilities`. These are
-written, and kept, but not read into an example; a column of that name is overwritten by the next prediction.
+in `Example.rest` and are written back in the file's own order. The context of a question need not have a column.
+
+A prediction adds a column: `confidence` (the probability of the chosen label or, one each, of the chosen tags) or
+`score`; and, in JSON lines, `probabilities` or `alternatives`. These are written, and kept, but not read into an
+example; a column of that name is overwritten by the next prediction.
 """
 
 from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from unrolled.data.examples import Example, LabelledText, Origin, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Origin, Pair, Question, TaggedTokens
 from unrolled.data.formats.base import Format, aligned
 from unrolled.data.lines import split_blanks
 from unrolled.errors import BadData, BadOption, UnknownName
 
 Label = str | tuple[str, ...] | None
 
+_INPUTS: Mapping[type[Example], tuple[str, ...]] = {
+    LabelledText: ("text",),
+    TaggedTokens: ("tokens",),
+    Pair: ("source",),
+    Question: ("question", "context"),
+}
+
 
 class Row(NamedTuple):
-    """A row as it was read: column names, and a value for each."""
+    """A row as it was read: column names, and a value for each; empty ones where all are in the example's fields."""
 
     names: tuple[str, ...]
     values: tuple[Any, ...]
@@ -32,18 +41,30 @@ class Row(NamedTuple):
 class Table(Format):
     """Rows of named values; a subclass says what a list and a label look like in a value."""
 
-    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens)
+    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question)
 
     def _check(self) -> None:
         super()._check()
-        fields = ("text", "label") if self.example_type is LabelledText else ("tokens", "tags")
-        taken = [self._column(field) for field in fields] + list(self.features.values())
+        fields = (*_INPUTS[self.example_type], self.example_type.blank)
+        self._blank = self._column(self.example_type.blank)
+        self._inputs = tuple(self._column(field) for field in fields[:-1])
+        taken = [*map(self._column, fields), *self.features.values()]
         for name in taken:
             if taken.count(name) > 1:
                 raise BadOption(f"the column {name!r} is asked for twice")
+        self._must = [column for field, column in zip(fields, taken, strict=False) if self._is_needed(field)]
+        self._must += self.features.values()
+
+    def _is_needed(self, field: str) -> bool:
+        if field == self.example_type.blank:
+            return self.filled
+        return field != "context" or field in self.columns
 
     @abstractmethod
-    def _get_text(self, value: Any) -> str: ...
+    def _get_text(self, value: Any, field: str) -> str: ...
+
+    @abstractmethod
+    def _get_optional(self, value: Any, field: str) -> str | None: ...
 
     @abstractmethod
     def _get_list(self, value: Any) -> tuple[str, ...] | None: ...
@@ -52,10 +73,19 @@ class Table(Format):
     def _get_label(self, value: Any) -> Label: ...
 
     @abstractmethod
+    def _get_answer(self, value: Any) -> Label: ...
+
+    @abstractmethod
+    def _put_optional(self, text: str | None) -> Any: ...
+
+    @abstractmethod
     def _put_list(self, parts: tuple[str, ...] | None) -> Any: ...
 
     @abstractmethod
     def _put_label(self, label: Label, before: Any) -> Any: ...
+
+    @abstractmethod
+    def _put_answer(self, answer: Label, before: Any) -> Any: ...
 
     @abstractmethod
     def _put_prediction(self, example: Example) -> dict[str, Any]:
@@ -67,24 +97,29 @@ class Table(Format):
     def _find(self, names: Iterable[str], where: str) -> None:
         """Raise `UnknownName` for the first column that must be there and is not."""
         known = tuple(names)
-        must = ["text"] if self.example_type is LabelledText else ["tokens"]
-        must += [self.example_type.blank] if self.filled else []
-        for name in [*map(self._column, must), *self.features.values()]:
+        for name in self._must:
             if name not in known:
                 raise UnknownName("column", name, known, where)
 
-    def _example(self, row: Row, where: str | Path, line: int) -> Example:
-        """The example of a row whose columns are known to be there."""
-        cells, origin = dict(zip(row.names, row.values, strict=True)), Origin(where, line)
-        blank = cells.get(self._column(self.example_type.blank))
+    def _example(self, cells: Mapping[str, Any], row: Row, where: str | Path, line: int) -> Example:
+        """The example of a row whose columns are known to be there. row: what is kept of it."""
+        origin, blank = Origin(where, line), cells.get(self._blank)
         try:
+            given = cells[self._inputs[0]]
+            if self.example_type is Pair:
+                source, target = self._get_text(given, "source"), self._get_optional(blank, "target")
+                return Pair(source=source, target=target, origin=origin, rest=row)
             if self.example_type is LabelledText:
-                text = self._get_text(cells[self._column("text")])
                 label = None if blank is None else self._get_label(blank)
-                return LabelledText(text=text, label=label, origin=origin, rest=row)
-            tokens = self._get_list(cells[self._column("tokens")]) or ()
+                return LabelledText(text=self._get_text(given, "text"), label=label, origin=origin, rest=row)
+            if self.example_type is Question:
+                context = self._get_optional(cells.get(self._inputs[1]), "context")
+                answer = None if blank is None else self._get_answer(blank)
+                question = self._get_text(given, "question")
+                return Question(question=question, context=context, answer=answer, origin=origin, rest=row)
             tags = None if blank is None else self._get_list(blank)
             features = {name: self._get_list(cells[column]) or () for name, column in self.features.items()}
+            tokens = self._get_list(given) or ()
             return aligned(TaggedTokens(tokens=tokens, tags=tags, features=features, origin=origin, rest=row))
         except BadData as error:
             raise BadData(error.problem, where, line) from None
@@ -94,15 +129,25 @@ class Table(Format):
         cells: dict[str, Any] = {}
         if isinstance(example.rest, Row):
             cells = dict(zip(example.rest.names, example.rest.values, strict=True))
-        blank = self._column(example.blank)
+        blank, given = self._blank, self._inputs[0]
         empty = getattr(example, example.blank) is None and blank not in cells
         if isinstance(example, LabelledText):
-            cells[self._column("text")] = example.text
+            cells[given] = example.text
             if not empty:
                 cells[blank] = self._put_label(example.label, cells.get(blank))
+        elif isinstance(example, Pair):
+            cells[given] = example.source
+            if not empty:
+                cells[blank] = self._put_optional(example.target)
+        elif isinstance(example, Question):
+            cells[given] = example.question
+            if example.context is not None or self._inputs[1] in cells:
+                cells[self._inputs[1]] = self._put_optional(example.context)
+            if not empty:
+                cells[blank] = self._put_answer(example.answer, cells.get(blank))
         elif isinstance(example, TaggedTokens):
             aligned(example)
-            cells[self._column("tokens")] = self._put_list(example.tokens)
+            cells[given] = self._put_list(example.tokens)
             for name, column in self.features.items():
                 if name not in example.features:
                     raise BadData(f"an example without the feature {name!r}")
@@ -125,9 +170,13 @@ class TextTable(Table):
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
         header: tuple[str, ...] = ()
+        shared: Row | None = None
         for number, cells in self._rows(lines, where):
             if not header:
                 header = tuple(cells)
+                if not {*header} - {*self._inputs, self._blank, *self.features.values()}:
+                    # One for all rows, which would else be half of the memory: nothing has to be kept but the order.
+                    shared = Row(header, ("",) * len(header))
                 if twice := [name for name in header if header.count(name) > 1]:
                     raise BadData(f"two columns are called {twice[0]!r}", where, number)
                 self._find(header, str(where))
@@ -135,21 +184,25 @@ class TextTable(Table):
                 some = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
                 raise BadData(f"{some} where the header has {len(header)}", where, number)
             else:
-                yield self._example(Row(header, tuple(cells)), where, number)
+                row = Row(header, tuple(cells)) if shared is None else shared
+                yield self._example(dict(zip(header, cells, strict=True)), row, where, number)
 
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         examples = list(examples)
         rows = [self._cells(example) for example in examples]
         blanks = {getattr(example, example.blank) is None for example in examples}
-        if self.label_separator is not None and len(blanks) == 2:
+        if self.example_type is LabelledText and self.label_separator is not None and len(blanks) == 2:
             raise BadData("some examples have labels and some are not labelled, which a column cannot tell apart")
         header = list(dict.fromkeys(name for row in rows for name in row))
         yield self._line(header)
         for row in rows:
             yield self._line([_string(row.get(name, "")) for name in header])
 
-    def _get_text(self, value: str) -> str:
+    def _get_text(self, value: str, field: str) -> str:
         return value
+
+    def _get_optional(self, value: str | None, field: str) -> str | None:
+        return value or None
 
     def _get_list(self, value: str) -> tuple[str, ...] | None:
         return split_blanks(value) or None
@@ -158,6 +211,15 @@ class TextTable(Table):
         if self.label_separator is None:
             return value or None
         return tuple(value.split(self.label_separator)) if value else ()
+
+    def _get_answer(self, value: str) -> Label:
+        if not value or self.label_separator is None:
+            return value or None
+        return one_or_several(value.split(self.label_separator))
+
+    def _put_optional(self, text: str | None) -> str:
+        # A model may well find that there is nothing to say; that this reads as None is better than no file at all.
+        return text or ""
 
     def _put_list(self, parts: tuple[str, ...] | None) -> str:
         for part in parts or ():
@@ -178,6 +240,16 @@ class TextTable(Table):
                 raise BadData(f"the label {one!r} could not be read again")
         return (separator or "").join(labels)
 
+    def _put_answer(self, answer: Label, before: Any) -> str:
+        if not isinstance(answer, tuple):
+            answer = (answer,) if answer else ()
+        elif self.label_separator is None:
+            raise BadData("several answers to a question: say label_separator, or write jsonl instead")
+        for one in answer:
+            if not one or (self.label_separator is not None and self.label_separator in one):
+                raise BadData(f"the answer {one!r} could not be read again")
+        return (self.label_separator or "").join(answer)
+
     def _put_prediction(self, example: Example) -> dict[str, str]:
         if isinstance(example, LabelledText) and example.probabilities is not None and example.label is not None:
             labels = (example.label,) if isinstance(example.label, str) else example.label
@@ -185,7 +257,14 @@ class TextTable(Table):
             return {"confidence": (self.label_separator or " ").join(figures)}
         if isinstance(example, TaggedTokens) and example.confidence is not None:
             return {"confidence": " ".join(f"{figure:.4f}" for figure in example.confidence)}
+        if isinstance(example, (Pair, Question)) and example.score is not None:
+            return {"score": f"{example.score:.4f}"}
         return {}
+
+
+def one_or_several(answers: Sequence[str]) -> Label:
+    """The answers to a question as an example has them: None for none, a tuple only for several."""
+    return tuple(answers) if len(answers) > 1 else answers[0] if answers else None
 
 
 def _string(value: Any) -> str:

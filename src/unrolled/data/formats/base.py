@@ -16,14 +16,16 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
-from unrolled.data.examples import Example, LabelledText, TaggedTokens
-from unrolled.data.lines import compress, decode, encode, read_lines
+from unrolled.data.examples import Example, LabelledText, Pair, Question, TaggedTokens
+from unrolled.data.lines import compress, decode, encode, read_bytes
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.files import write_whole
 
 _FIELDS: Mapping[type[Example], tuple[str, ...]] = {
     LabelledText: ("text", "label", "confidence", "probabilities"),
     TaggedTokens: ("tokens", "tags", "confidence"),
+    Pair: ("source", "target", "score", "alternatives"),
+    Question: ("question", "context", "answer", "score", "alternatives"),
 }
 
 
@@ -32,20 +34,25 @@ class Format(ABC):
 
     Attributes:
         suffixes: the file suffixes by which it is recognised.
+        usual: further suffixes that its files often have, but that another format is recognised by.
         holds: the example types that it can hold.
         annotated: whether it can hold the blank filled in, to be read again; plain text cannot.
+        streamed: whether examples come while a file is read; where the file is one document, that is read whole.
 
     Args:
         example_type: what to read or write.
         columns: field of the example -> column of the file; a field not named has the format's own default.
         features: name -> column, of further values per token (only `TaggedTokens`).
-        label_separator: in TSV and CSV, what stands between the labels of an example that may have several.
+        label_separator: in TSV and CSV, what stands between the labels of an example that may have several, or
+            between the answers to a question of which any is right.
         filled: whether an example whose blank is empty is a mistake, as in training and evaluation.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
+    usual: ClassVar[tuple[str, ...]] = ()
     holds: ClassVar[tuple[type[Example], ...]]
     annotated: ClassVar[bool] = True
+    streamed: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -88,13 +95,18 @@ class Format(ABC):
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         """Examples as text, in pieces. Raises `BadData` for an example that could not be read again."""
 
+    @classmethod
+    def claims(cls, path: Path, columns: Mapping[str, str]) -> bool:
+        """Whether a path whose suffix tells no format is of this one, as the start of the names of its files may be."""
+        return False
+
     def read(self, path: str | Path) -> Iterator[Example]:
         """The file's examples, one at a time. Raises `BadData` or `UnknownName`."""
-        return self._examples(read_lines(path), path)
+        return self.read_stream(read_bytes(path), path)
 
     def read_stream(self, stream: Iterable[bytes], where: str | Path = "standard input") -> Iterator[Example]:
         """Examples from an open binary stream, each as soon as it is complete."""
-        return self._examples(decode(stream, where), where)
+        return self._examples(self._decode(stream, where), where)
 
     def write(self, path: str | Path, examples: Iterable[Example]) -> None:
         """Write a file, whole or not at all. Raises `BadData` or `CannotWrite`."""
@@ -104,12 +116,19 @@ class Format(ABC):
         """The bytes to put on an open binary stream, in pieces."""
         return encode(self.render(examples), where)
 
+    def _decode(self, stream: Iterable[bytes], where: str | Path) -> Iterator[str]:
+        return decode(stream, where)
+
     def _examples(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
         first = next(lines, None)
         if first is None:
             raise BadData("the file is empty", where)
+        yield from self._checked(self.parse(chain([first], lines), where), where)
+
+    def _checked(self, examples: Iterable[Example], where: str | Path) -> Iterator[Example]:
+        """The examples, of which there must be some, each filled in where that is asked for."""
         example = None
-        for example in self.parse(chain([first], lines), where):
+        for example in examples:
             if self.filled and getattr(example, example.blank) is None:
                 raise example.problem(f"an example without {example.blank}, which training and evaluation need")
             yield example

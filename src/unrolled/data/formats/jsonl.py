@@ -1,8 +1,8 @@
 """JSON lines: one JSON object a line.
 
 Tokens, tags and feature values are lists of strings. A label is a string, a number, true or false; a list of them is
-several labels; `null` or nothing is a label that is not known. Blank lines are skipped. The keys of a line are kept
-in their order, and so are their values.
+several labels; `null` or nothing is a label that is not known. An answer is what a label is; where it is a list, any
+of them is right. Blank lines are skipped. The keys of a line are kept in their order, and so are their values.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from unrolled.data.examples import Example, LabelledText, TaggedTokens
-from unrolled.data.formats._tables import Label, Row, Table
+from unrolled.data.examples import Example, LabelledText, Pair, Question, TaggedTokens
+from unrolled.data.formats._json import kind, load
+from unrolled.data.formats._tables import Label, Row, Table, one_or_several
 from unrolled.data.lines import is_blank, without_end
 from unrolled.errors import BadData
 
@@ -29,20 +30,23 @@ class JSONLines(Table):
                 continue
             cells = _object(line, where, number)
             self._find(cells, f"{where}:{number}")
-            yield self._example(Row(tuple(cells), tuple(cells.values())), where, number)
+            yield self._example(cells, Row(tuple(cells), tuple(cells.values())), where, number)
 
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         for example in examples:
             yield json.dumps(self._cells(example), ensure_ascii=False) + "\n"
 
-    def _get_text(self, value: Any) -> str:
+    def _get_text(self, value: Any, field: str) -> str:
         if not isinstance(value, str):
-            raise BadData(f"the text is {_kind(value)} where a string is expected")
+            raise BadData(f"the {field} is {kind(value)} where a string is expected")
         return value
+
+    def _get_optional(self, value: Any, field: str) -> str | None:
+        return None if value is None else self._get_text(value, field)
 
     def _get_list(self, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-            raise BadData(f"{_kind(value)} where a list of strings is expected")
+            raise BadData(f"{kind(value)} where a list of strings is expected")
         return tuple(value)
 
     def _get_label(self, value: Any) -> Label:
@@ -50,8 +54,20 @@ class JSONLines(Table):
             return tuple(_one_label(one) for one in value)
         return _one_label(value)
 
+    def _get_answer(self, value: Any) -> Label:
+        found = self._get_label(value)
+        return one_or_several(found) if isinstance(found, tuple) else found
+
+    def _put_optional(self, text: str | None) -> str | None:
+        return text
+
     def _put_list(self, parts: tuple[str, ...] | None) -> list[str] | None:
         return None if parts is None else list(parts)
+
+    def _put_answer(self, answer: Label, before: Any) -> Any:
+        if isinstance(before, list) and not isinstance(answer, tuple):
+            return [] if answer is None else [answer]
+        return self._put_label(answer, before)
 
     def _put_label(self, label: Label, before: Any) -> Any:
         if isinstance(label, tuple):
@@ -72,23 +88,15 @@ class JSONLines(Table):
             return ({} if sure is None else {"confidence": sure}) | {"probabilities": found}
         if isinstance(example, TaggedTokens) and example.confidence is not None:
             return {"confidence": [round(float(figure), 6) for figure in example.confidence]}
+        if isinstance(example, (Pair, Question)):
+            return _scores(example)
         return {}
 
 
 def _object(line: str, where: str | Path, number: int) -> dict[str, Any]:
-    try:
-        value = json.loads(without_end(line))
-        if "\\u" in line:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except json.JSONDecodeError as error:
-        raise BadData(f"not JSON: {error.msg} at character {error.colno}", where, number) from None
-    except UnicodeEncodeError as error:
-        code = f"\\u{ord(error.object[error.start]):04x}"
-        raise BadData(f"{code} is half a character (a lone surrogate)", where, number) from None
-    except (ValueError, RecursionError) as error:
-        raise BadData(f"not JSON that can be read: {error}", where, number) from None
+    value = load(without_end(line), where, number)
     if not isinstance(value, dict):
-        raise BadData(f"{_kind(value)} where a JSON object is expected", where, number)
+        raise BadData(f"{kind(value)} where a JSON object is expected", where, number)
     return value
 
 
@@ -97,13 +105,12 @@ def _one_label(value: Any) -> str:
         return value
     if isinstance(value, (bool, int, float)):
         return json.dumps(value)
-    raise BadData(f"the label is {_kind(value)} where a string or a list of strings is expected")
+    raise BadData(f"the label is {kind(value)} where a string or a list of strings is expected")
 
 
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    names = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number"}
-    return names[type(value)]
+def _scores(example: Pair | Question) -> dict[str, Any]:
+    scores: dict[str, Any] = {} if example.score is None else {"score": round(float(example.score), 6)}
+    if example.alternatives is not None:
+        others = [{example.blank: text, "score": round(float(score), 6)} for text, score in example.alternatives]
+        scores["alternatives"] = others
+    return scores

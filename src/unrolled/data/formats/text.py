@@ -5,6 +5,7 @@ Plain text has no place for labels, so it is read with the blank empty; a predic
     label TAB text              a text's label before it (several, with `|` between them)
     The/DET dog/NOUN barks/VERB a token's tag after it, as in the Brown corpus and NLTK. A slash, since tags such as
                                 `B-music_item` hold underscores; the tag is what follows a part's last slash
+    target, answer              in place of the source or of the question: line for line the same, maybe an empty one
 
 Blank lines are no examples; they are kept on writing, so that line numbers stay.
 """
@@ -15,10 +16,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from unrolled.data.examples import Example, LabelledText, Origin, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Origin, Pair, Question, TaggedTokens
 from unrolled.data.formats.base import Format, aligned
-from unrolled.data.lines import fits_a_line, is_blank, split_blanks, without_end
+from unrolled.data.lines import is_blank, one_line, split_blanks, without_end
 from unrolled.errors import BadData
+
+KIND = "plain text"
 
 
 class BlankLines(NamedTuple):
@@ -31,7 +34,7 @@ class PlainText(Format):
     """One example a line."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".text", ".tokens")
-    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens)
+    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question)
     annotated: ClassVar[bool] = False
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
@@ -43,26 +46,53 @@ class PlainText(Format):
             origin, rest, blank = Origin(where, number), BlankLines(blank) if blank else None, 0
             if self.example_type is LabelledText:
                 yield LabelledText(text=without_end(line), origin=origin, rest=rest)
+            elif self.example_type is Pair:
+                yield Pair(source=without_end(line), origin=origin, rest=rest)
+            elif self.example_type is Question:
+                yield Question(question=without_end(line), origin=origin, rest=rest)
             else:
                 yield TaggedTokens(tokens=split_blanks(line), origin=origin, rest=rest)
 
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
+        alike: bool | None = None
         for example in examples:
+            filled = getattr(example, example.blank) is not None
+            if filled != alike and alike is not None and isinstance(example, (Pair, Question)):
+                raise BadData(f"some examples have no {example.blank}: plain text cannot tell which")
+            alike = filled
             blank = example.rest.number if isinstance(example.rest, BlankLines) else 0
             yield "\n" * blank + (self._line(example) + "\n")
 
     def _line(self, example: Example) -> str:
         if isinstance(example, TaggedTokens):
-            tokens = aligned(example).tokens
-            for token in tokens:
-                if split_blanks(token) != (token,):
-                    raise BadData(f"cannot write the token {token!r} as plain text: it holds a blank")
-            return " ".join(tokens if example.tags is None else map("/".join, zip(tokens, example.tags, strict=True)))
+            return self._tagged(example)
+        if isinstance(example, Pair):
+            return one_line("source", example.source, KIND) if example.target is None else answer_line(example)
+        if isinstance(example, Question):
+            if example.answer is not None:
+                return answer_line(example)
+            if example.context is not None:
+                raise BadData("cannot write a question with its context as plain text; write jsonl instead")
+            return one_line("question", example.question, KIND)
         assert isinstance(example, LabelledText)
-        if not fits_a_line(example.text):
-            what = "a line break" if example.text.strip(" \t\r\n") else "nothing to read again"
-            raise BadData(f"cannot write the text {example.text[:40]!r} as plain text: it holds {what}")
+        text = one_line("text", example.text, KIND)
         if example.label is None:
-            return example.text
+            return text
         label = example.label if isinstance(example.label, str) else (self.label_separator or "|").join(example.label)
-        return f"{label}\t{example.text}"
+        return f"{label}\t{text}"
+
+    def _tagged(self, example: TaggedTokens) -> str:
+        tokens = aligned(example).tokens
+        for token in tokens:
+            if split_blanks(token) != (token,):
+                raise BadData(f"cannot write the token {token!r} as plain text: it holds a blank")
+        return " ".join(tokens if example.tags is None else map("/".join, zip(tokens, example.tags, strict=True)))
+
+
+def answer_line(example: Pair | Question) -> str:
+    """What was found, as the line that stands for its source or question; empty where nothing was."""
+    found = getattr(example, example.blank)
+    if isinstance(found, tuple):
+        raise BadData("cannot write several answers as plain text; write jsonl instead")
+    # Readers count lines, so each example has one, were it empty.
+    return "" if is_blank(found) else one_line(example.blank, found, KIND)
