@@ -16,7 +16,7 @@ from rich.table import Column
 from unrolled import recipe as recipes
 from unrolled.api import Finished, Model
 from unrolled.data import reading
-from unrolled.demos import Shown
+from unrolled.demos.sentiment import Shown
 from unrolled.errors import BadOption, CannotWrite
 from unrolled.inspection.attention import Attention
 from unrolled.inspection.laws import Verdict
