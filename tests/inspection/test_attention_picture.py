@@ -46,7 +46,7 @@ def test_more_attention_is_darker_in_the_file() -> None:
     "token",
     [
         "$x_1$",
-        "$\\frac",
+        "$\\frac$",
         "犬",
         "안녕",
         "👩\u200d🚀",
