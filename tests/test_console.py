@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from unrolled import console
+from unrolled.errors import BadOption
+from unrolled.inspection.attention import of
 from unrolled.training.events import Check, Planned, Step
 
 COMMAND = [sys.executable, "-m", "unrolled.cli"]
@@ -221,3 +224,30 @@ def test_ctrl_c_ends_a_training_with_a_word_and_it_can_be_resumed(data: Path, tm
     assert told.endswith("unrolled: interrupted; the same command with --resume goes on\n")
     assert "Traceback" not in told
     assert (tmp_path / "m" / "checkpoints" / "now.safetensors").exists()
+
+
+# ---------------------------------------------------------------------------------------------- attention
+
+
+def test_attention_is_printed_and_written_where_it_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = of([(["dog"], ["hund"], [[1]])])
+    page, png = tmp_path / "[a].html", tmp_path / "a.png"
+    console.print_attention(report, page, png, as_json=False)
+    seen = capsys.readouterr()
+    assert seen.out == f"{report}\n"
+    assert seen.err == f"the page is in {page}\nthe picture is in {png}\n"
+    assert page.read_text() == report.to_html()
+    assert png.read_bytes() == report.to_png()
+    console.print_attention(report, None, None, as_json=True)
+    assert json.loads(capsys.readouterr().out) == report.to_json()
+
+
+def test_attention_is_not_written_under_a_name_that_misleads(tmp_path: Path) -> None:
+    report = of([(["dog"], ["hund"], [[1]])])
+    with pytest.raises(BadOption, match=r"a\.html must end in \.png"):
+        console.print_attention(report, tmp_path / "b.html", tmp_path / "a.html", as_json=False)
+    with pytest.raises(BadOption, match=r"a\.png must end in \.html"):
+        console.print_attention(report, tmp_path / "a.png", None, as_json=False)
+    assert not list(tmp_path.iterdir())

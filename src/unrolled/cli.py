@@ -196,9 +196,10 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Train on real film reviews, in two minutes."""
-    from unrolled import console, demos
+    from unrolled import console
+    from unrolled.demos.sentiment import sentiment
 
-    console.demo(demos.sentiment(output, minutes, seed), as_json=as_json)
+    console.demo(sentiment(output, minutes, seed), as_json=as_json)
 
 
 def _pairs(options: list[str] | None) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from rich.table import Column
 from unrolled import recipe as recipes
 from unrolled.api import Finished, Model
 from unrolled.data import reading
-from unrolled.demos import Shown
+from unrolled.demos.sentiment import Shown
 from unrolled.errors import BadOption, CannotWrite
+from unrolled.inspection.attention import Attention
 from unrolled.inspection.laws import Verdict
 from unrolled.kernels import library
 from unrolled.recipe import Recipe
@@ -270,6 +271,21 @@ def print_verdicts(verdicts: Iterator[Verdict], *, as_json: bool) -> bool:
     if as_json:
         print(json.dumps([verdict._asdict() for verdict in seen]))
     return all(verdict.holds is not False for verdict in seen)
+
+
+def print_attention(report: Attention, output: Path | None, png: Path | None, *, as_json: bool) -> None:
+    """What each output word looked at: in words or as JSON, and into the files that were asked for."""
+    files = {"page": output, "picture": png}
+    for path, suffix in ((output, ".html"), (png, ".png")):
+        if path is not None and path.suffix != suffix:
+            raise BadOption(f"{path} must end in {suffix}")
+    for path in files.values():
+        if path is not None:
+            report.save(path)
+    print(json.dumps(report.to_json()) if as_json else report)
+    for what, path in files.items():
+        if path is not None:
+            err.print(f"the {what} is in {path}", soft_wrap=True, markup=False)
 
 
 def demo(events: Iterator[Event | Finished | Shown], *, as_json: bool) -> None:

