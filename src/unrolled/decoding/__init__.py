@@ -1,0 +1,1 @@
+"""How sequences are chosen, written against one function, `step(tokens, state, memory) -> (logits, state)`."""

@@ -1,0 +1,217 @@
+"""The steps of a beam search, with the hypotheses of all sources as the rows of one batch.
+
+The rows of a source stand side by side. Where hypotheses have ended, their rows stay empty until it pays to take them
+out (`few_are_left`). A step has no Python loop over rows, only one over what ends in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unrolled import state as states
+from unrolled.decoding.coverage import Coverage
+from unrolled.decoding.endings import Endings
+from unrolled.decoding.hypothesis import Hypothesis
+from unrolled.decoding.leading import leading
+from unrolled.decoding.masks import Masks
+from unrolled.decoding.required import Candidates, Required
+from unrolled.decoding.step import (
+    Mask,
+    Memory,
+    Real,
+    Step,
+    Whole,
+    device_of,
+    few_are_left,
+    log_probabilities,
+    require_numbers,
+    to_numpy,
+)
+from unrolled.state import State
+
+
+class _Rows:
+    """Whose the rows are.
+
+    Args:
+        sources: (n,) that have rows.
+        counts: (n,) how many.
+    """
+
+    def __init__(self, sources: Whole, counts: Whole) -> None:
+        self.sources, self.counts = sources, counts
+        self.starts: Whole = np.cumsum(counts) - counts
+        self.total, self._most = int(counts.sum()), int(counts.max(initial=0))
+        self.of_rows: Whole = np.repeat(sources, counts)  # (rows,) the source of each
+        self.numbers: Whole = np.arange(len(counts))[:, None]
+        self._even = self.total == self._most * len(counts)
+        # Where each row stands in a table with room for as many rows of each source as any has.
+        self._places: Whole = np.arange(self.total) + np.repeat(self._most * self.numbers[:, 0] - self.starts, counts)
+
+    def by_source(self, values: NDArray[Any], missing: float) -> NDArray[Any]:
+        """(rows, k) -> (n, most rows * k), with something in place of the rows that a source has not."""
+        if not self._even:
+            table = np.full((len(self.sources) * self._most, values.shape[1]), missing, dtype=values.dtype)
+            table[self._places] = values
+            values = table
+        return values.reshape(len(self.sources), -1)
+
+
+class _Picked(NamedTuple):
+    """Continuations, each (sources, most), the best first: the row, the token and the log-probability, -inf: none."""
+
+    rows: Whole
+    tokens: Whole
+    log_p: Real
+
+
+class Search:
+    """A search over a batch.
+
+    Args:
+        batch: sources.
+        width: of the beam.
+        end: the end mark.
+        masks: the constraints, all but the required phrases.
+        required: these, where there are any.
+        coverage: what has been attended to, where that is to be known.
+        endings: gathers what ends.
+    """
+
+    def __init__(
+        self,
+        batch: int,
+        width: int,
+        end: int,
+        masks: Masks,
+        required: Required | None,
+        coverage: Coverage | None,
+        endings: Endings,
+    ) -> None:
+        self._width, self._end = width, end
+        self._masks, self._required, self._coverage, self._endings = masks, required, coverage, endings
+        self._rows = _Rows(np.arange(batch), np.ones(batch, dtype=np.int64))
+        self._log_p: Real = np.zeros(batch)  # of each row; -inf: it is empty
+        self._room: Whole = np.full(batch, width)  # of each source of the batch, not only of those that have rows
+        self._table: Tensor | None = None
+        self._length = 0
+        reads_history = masks.reads_history or required is not None
+        self._history: Whole | None = np.zeros((batch, 0), dtype=np.int64) if reads_history else None
+        self._occurred: Mask | None = None
+        if required is not None and self._history is not None:
+            self._occurred = required.occurred(self._rows.sources, self._history, None)
+
+    def run(self, step: Step, state: State, memory: Memory, begin: int) -> list[list[Hypothesis]]:
+        """Search. state, memory: of the sources; begin: the token that the first step is given."""
+        device = device_of(state, memory, self._rows.total)
+        tokens = torch.full((self._rows.total,), begin, dtype=torch.long, device=device)
+        nothing = np.flatnonzero(self._masks.limits == 0)
+        self._finish(nothing, nothing, np.zeros(len(nothing)), finished=False)
+        self._log_p[nothing] = -np.inf
+        alive = len(nothing) < self._rows.total
+        while alive:
+            logits, state = step(tokens, state, memory)
+            picked = self._pick(self._candidates(logits, state))
+            going = self._let_end(picked)
+            alive = bool(going.any())
+            if alive:
+                before = self._rows
+                index, tokens = (torch.from_numpy(each).to(device) for each in self._follow(picked, going))
+                state = states.select(state, index)
+                if self._rows is not before:
+                    memory = states.select(memory, index)
+                if self._coverage is not None:
+                    self._coverage.follow(index)
+        return self._endings.hypotheses()
+
+    def _candidates(self, logits: Tensor, state: State) -> Candidates:
+        """What each row may go on with, (rows, candidates), with the log-probabilities of the whole hypotheses."""
+        rows = self._rows.of_rows
+        self._table = log_p = log_probabilities(logits, len(rows), self._table)
+        self._masks.apply(log_p, rows, self._length, self._history)
+        if self._required is not None and self._occurred is not None:
+            self._required.mask_end(log_p, rows, self._occurred)
+        best, tokens = (to_numpy(each) for each in leading(log_p, min(self._width, log_p.shape[1])))
+        if not (best[:, 0] > -np.inf).all():
+            self._set_apart(best)
+        if self._coverage is not None:
+            self._coverage.add(state, len(rows))
+        candidates = Candidates(best, tokens, tokens)
+        if self._required is not None and self._occurred is not None and self._history is not None:
+            candidates = self._required.candidates(log_p, best, tokens, rows, self._history, self._occurred)
+        return candidates._replace(log_p=self._log_p[:, None] + np.minimum(candidates.log_p, 0.0))
+
+    def _set_apart(self, best: Real) -> None:
+        """Where nothing may follow, a hypothesis ends as it is. What empty rows say does not matter: what goes on from
+        them is never above -inf, even if it is no number.
+        """
+        live = self._log_p > -np.inf
+        require_numbers(best[live, 0], self._length)
+        stuck = np.flatnonzero(live & (best[:, 0] == -np.inf))
+        self._finish(self._rows.of_rows[stuck], stuck, self._log_p[stuck], finished=False)
+
+    def _pick(self, candidates: Candidates) -> _Picked:
+        """The best continuations of each source, as many as there is room for."""
+        rows, each = self._rows, candidates.log_p.shape[1]
+        table, room = rows.by_source(candidates.log_p, -np.inf), self._room[rows.sources]
+        if self._required is None:
+            places = np.argsort(-table, axis=1, kind="stable")[:, : self._width]
+            log_p = table[rows.numbers, places]
+            log_p[np.arange(places.shape[1]) >= room[:, None]] = -np.inf
+        else:
+            banks = rows.by_source(candidates.banks, 0)
+            places = self._required.share_out(table, banks, rows.sources, room)
+            log_p = np.where(places >= 0, table[rows.numbers, places], -np.inf)
+        tokens = rows.by_source(candidates.tokens, 0)[rows.numbers, places]
+        return _Picked(rows.starts[:, None] + places // each, tokens, log_p)
+
+    def _let_end(self, picked: _Picked) -> Mask:
+        """Take out what has the end mark or is as long as it may be; which of the rest go on?"""
+        sources, (rows, tokens, log_p) = self._rows.sources, picked
+        usable = log_p > -np.inf
+        ended = usable & (tokens == self._end)
+        going = usable & ~ended
+        if ended.any():
+            source, place = np.nonzero(ended)
+            self._finish(sources[source], rows[source, place], log_p[source, place], finished=True)
+            self._room[sources] -= ended.sum(1)
+        full = self._masks.limits[sources] == self._length + 1
+        if full.any():
+            source, place = np.nonzero(going & full[:, None])
+            more = tokens[source, place]
+            self._finish(sources[source], rows[source, place], log_p[source, place], finished=False, more=more)
+            going[full] = False
+        going[self._endings.settled(sources, np.where(going, log_p, -np.inf).max(1))] = False
+        return going
+
+    def _follow(self, picked: _Picked, going: Mask) -> tuple[Whole, Whole]:
+        """The rows of the next step, as what they continue, and their last tokens."""
+        before, counts = self._rows, going.sum(1)
+        total = int(counts.sum())
+        parents, tokens, log_p = picked.rows[going], picked.tokens[going], picked.log_p[going]
+        if (counts > before.counts).any() or few_are_left(total, before.total):
+            self._rows = _Rows(before.sources[counts > 0], counts[counts > 0])
+        elif total < before.total:  # the rest of a source's rows are empty: any row and any token will do for them
+            at = (before.starts[:, None] + going.cumsum(1) - 1)[going]
+            kept, parents = parents, np.arange(before.total)
+            said, tokens = tokens, np.full(before.total, self._end)
+            sums, log_p = log_p, np.full(before.total, -np.inf)
+            parents[at], tokens[at], log_p[at] = kept, said, sums
+        self._log_p = log_p
+        self._length += 1
+        self._endings.follow(parents, tokens)
+        if self._history is not None:
+            self._history = np.concatenate([self._history[parents], tokens[:, None]], 1)
+            if self._required is not None and self._occurred is not None:
+                self._occurred = self._required.occurred(self._rows.of_rows, self._history, self._occurred[parents])
+        return parents, tokens
+
+    def _finish(self, sources: Whole, rows: Whole, log_p: Real, finished: bool, more: Whole | None = None) -> None:
+        if len(sources):
+            coverage = [()] * len(sources) if self._coverage is None else self._coverage.of(rows, sources)
+            self._endings.finish(sources, rows, log_p, coverage, finished, more)
