@@ -171,8 +171,8 @@ def forward(
         Outputs (elements, directions * output), the state after each row's last element, what was kept.
     """
     _look_at(x, sizes, starts)
-    k, half, x, batch = KINDS[kind], _in_one_type(weights, half), rows(x), int(sizes[0])
-    count, features = x.shape
+    k, half, x = KINDS[kind], _in_one_type(weights, half), rows(x)
+    batch, (count, features) = int(sizes[0]), x.shape
     given = [w if isinstance(w, Packed) else _given(kind, w) for w in weights]
     each = [_sizes(kind, w) for w in given]
     outputs = x.new_empty(count, sum(output for _, output in each))
@@ -187,12 +187,12 @@ def forward(
             _fill(layer, w, room, hidden)
         if layer.input != features:
             raise ValueError(f"the weights are for {layer.input} features, x has {features}")
-        h0 = _state(state[0], batch, output)
+        h0, last = _state(state[0], batch, output), x.new_empty(batch, output)
         c = _state(state[1], batch, hidden).clone() if k.memory else None
         gates = x.new_empty(count, k.width * hidden)
         cells = x.new_empty(count, hidden) if keep and k.memory else None
         middle = x.new_empty(count, hidden) if k.middle else None
-        last = x.new_empty(batch, output)
+        final.append((last,) if c is None else (last, c))
         _where(layer, x, sizes, starts, batch, place)
         if isinstance(w, Weights) and products.are_torchs(half, count * w.ih.numel()):
             products.read(k.inputs, x, w.ih, _biases(kind, w, hidden), gates, hidden)
@@ -201,7 +201,6 @@ def forward(
         layer.cells, layer.middle, layer.c = _pointer(cells), _pointer(middle), _pointer(c)
         layer.h0, layer.last = h0.data_ptr(), last.data_ptr()
         layer.h, layer.h_stride = outputs.data_ptr() + 4 * place * each[0][1], outputs.shape[1]
-        final.append((last,) if c is None else (last, c))
         kept.append(Kept(gates, cells, middle))
         alive.append((w, room, h0))
     work = count * sum(k.blocks * hidden * (features + output) for hidden, output in each)
@@ -232,9 +231,8 @@ def backward(
         need_x: whether the input's gradient is wanted.
         half: whether products are of bfloat16.
     """
-    library, k = needed(), KINDS[kind]
-    x, gradient, batch = rows(x), rows(gradient), int(sizes[0])
-    count, features = x.shape
+    k, x, gradient = KINDS[kind], rows(x), rows(gradient)
+    batch, (count, features) = int(sizes[0]), x.shape
     dx = torch.empty_like(x, memory_format=torch.contiguous_format) if need_x else None
     layers, alive, found, work, at = (Layer * len(weights))(), [], [], 0, 0
     for place, (layer, given, state, held, last) in enumerate(
@@ -263,7 +261,7 @@ def backward(
         alive.append((w, room, h0, c0, dgates, dtotal))
         found.append((got, sums, hidden, dh, dc))
         work, at = work + 2 * count * k.blocks * hidden * (features + output), at + output
-    library.unrolled_backward(k.code, half, layers, len(weights), _threads(work))
+    needed().unrolled_backward(k.code, half, layers, len(weights), _threads(work))
     if dx is not None and any(layer.given for layer in layers):
         dx.zero_()
     for layer, (w, _, _, _, dgates, _), (got, _, hidden, _, _) in zip(layers, alive, found, strict=True):
