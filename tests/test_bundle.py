@@ -289,6 +289,6 @@ def test_a_model_of_an_older_format_still_loads_and_predicts_the_same(folder: Pa
     assert expected
     for found, wanted in zip(task.predict([one["input"] for one in expected]), expected, strict=True):
         assert getattr(found, found.blank) == pytest.approx(tuple(w) if isinstance(w := wanted["answer"], list) else w)
-        probabilities = getattr(found, "probabilities", None)
-        sure = probabilities if probabilities is not None else list(found.confidence)
+        probabilities, score = getattr(found, "probabilities", None), getattr(found, "score", None)
+        sure = probabilities if probabilities is not None else list(found.confidence) if score is None else score
         assert sure == pytest.approx(wanted["confidence"], abs=1e-5)

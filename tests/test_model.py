@@ -16,7 +16,7 @@ from unrolled.data.examples import Example, LabelledText, Pair, Question, Tagged
 from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "word_size": 4, "characters": "none", "epochs": 2, "checks": 2}
-PUBLIC = {"Classifier", "Tagger"}
+PUBLIC = {"Answerer", "Classifier", "Tagger", "Translator"}
 
 
 def texts(count: int = 24) -> list[LabelledText]:
@@ -65,7 +65,9 @@ def test_a_class_is_the_same_each_time_and_says_what_it_is() -> None:
 
 
 def test_a_name_that_is_not_there_says_which_are() -> None:
-    with pytest.raises(AttributeError, match=r"module 'unrolled' has no attribute 'Tager'; the tasks are Classifier, "):
+    with pytest.raises(
+        AttributeError, match=r"module 'unrolled' has no attribute 'Tager'; the tasks are Answerer, Classifier, "
+    ):
         unrolled.Tager  # noqa: B018
     with pytest.raises(AttributeError, match="module 'unrolled' has no attribute 'nothing'"):
         unrolled.nothing  # noqa: B018
@@ -190,6 +192,9 @@ class Shouting:
     def predict(self, examples: Any) -> list[Any]:
         given = {Pair: "source", Question: "question"}[self.example]
         return [replace(e, **{self.example.blank: getattr(e, given).upper(), "score": -0.5}) for e in examples]
+
+    def signatures(self) -> dict[str, str]:
+        return {}
 
     def score(self, predicted: Any, gold: Any) -> dict[str, float]:
         right = sum(one == other for one, other in zip(predicted, gold, strict=True))

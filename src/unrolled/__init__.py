@@ -16,9 +16,13 @@ __version__ = _version("unrolled")
 if TYPE_CHECKING:
     from unrolled.api import Model
 
+    class Answerer(Model): ...
+
     class Classifier(Model): ...
 
     class Tagger(Model): ...
+
+    class Translator(Model): ...
 
 
 def __getattr__(name: str) -> Any:

@@ -46,7 +46,7 @@ def save(task: Task, folder: str | Path, *, beside: Mapping[str, bytes] | None =
     Raises:
         CannotWrite: no room, no permission; what was there is unchanged.
     """
-    files = {WEIGHTS: to_bytes({name: value.contiguous() for name, value in task.state_dict().items()})}
+    files = {WEIGHTS: to_bytes({name: value.contiguous() for name, value in task.distinct_weights().items()})}
     for name, vocabulary in task.vocabularies.items():
         files[f"vocabulary.{name}.json"] = _json(vocabulary.to_json())
     for name, tokeniser in task.tokenisers.items():
@@ -96,7 +96,7 @@ def load(folder: str | Path) -> Task:
         weights = from_bytes(contents[WEIGHTS])
         for dtype in {value.dtype for value in weights.values() if value.is_floating_point()}:
             task.to(dtype)
-        task.load_state_dict(weights)
+        task.load_weights(weights)
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise BadModel(f"{folder} does not fit together: {error}") from None
     return task.eval()

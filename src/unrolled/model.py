@@ -19,7 +19,7 @@ from unrolled.data import reading, splits
 from unrolled.data.lines import suffix
 from unrolled.errors import BadData, BadModel, BadOption
 from unrolled.lookup import find
-from unrolled.recipe import READING, Recipe, build, reading_options
+from unrolled.recipe import READING, Recipe, build, deciding_options, reading_options
 from unrolled.tasks.base import Task
 from unrolled.training.events import Check, Planned
 from unrolled.training.fit import fit
@@ -114,42 +114,45 @@ class Model:
         self._beside = card.beside(task, recipe, history, finished=True, precision=precision)
         return self
 
-    def predict(self, inputs: Any, **batching: Any) -> Any:
+    def predict(self, inputs: Any, **options: Any) -> Any:
         """Fill in the blank of one input, or of each of many.
 
         Args:
             inputs: raw text or an example, or a list of texts, of token lists or of examples.
-            batching: `batch_rows`, `batch_elements`, as `Task.predict`.
+            options: `batch_rows`, `batch_elements`, as `Task.predict`; and how to decide, where the task has a choice.
 
         Returns:
             The example, or the examples, with the blank filled in and the confidence beside it.
         """
         if isinstance(inputs, (str, self.task.example)):
-            return self.task.predict([inputs], **batching)[0]
-        return self.task.predict(list(inputs), **batching)
+            return self.task.predict([inputs], **options)[0]
+        return self.task.predict(list(inputs), **options)
 
-    def evaluate(self, data: str | Path | Sequence[Any], *, unseen: str = "refuse", **reading: Any) -> dict[str, Any]:
+    def evaluate(self, data: str | Path | Sequence[Any], *, unseen: str = "refuse", **given: Any) -> dict[str, Any]:
         """Figures on examples with their blanks filled in.
 
         Args:
             data: a file, a folder (its test split is taken), or examples.
             unseen: what a label that training never saw is: `refuse` it as a mistake in the data, or `count` it as
                 one of the model.
-            reading: columns, format, where not as in training.
+            given: columns, format, where not as in training; and how to decide, where the task has a choice.
 
         Returns:
             `task`, `examples` (how many), `metrics` (name -> figure; rates as fractions).
         """
         if unseen not in ("refuse", "count"):
             raise BadOption(f"unseen is 'refuse' or 'count', not {unseen!r}")
+        how, reading = deciding_options(self.task_name, given)
         examples = self.examples(data, **reading) if isinstance(data, (str, Path)) else list(data)
         if not examples:
             raise BadData("there are no examples to evaluate on")
         if unseen == "refuse":
             for example in examples:
                 self.task.encode(example)
-        scores = self.task.score(self.task.predict(examples), examples)
-        return {"task": self.task_name, "examples": len(examples), "metrics": scores}
+        scores = self.task.score(self.task.predict(examples, **how), examples)
+        signatures = self.task.signatures()
+        also = {"signatures": signatures} if signatures else {}
+        return {"task": self.task_name, "examples": len(examples), "metrics": scores, **also}
 
     def examples(self, data: str | Path, **given: Any) -> list[Any]:
         """The examples of a file, or of a folder's test split, read as the training data were. None is blank."""
@@ -166,10 +169,11 @@ class Model:
 
     def predict_file(self, source: str | Path, target: str | Path | None = None, **given: Any) -> list[Any]:
         """Predict for a file; write the examples with their blanks filled in where `target` names a file."""
-        how = self.how(given, source)
+        deciding, reading_given = deciding_options(self.task_name, given)
+        how = self.how(reading_given, source)
         # A mistake in the target's name is found before the work.
         written = None if target is None else self.format_for(target, how)
-        examples = self.task.predict(reading.read(source, self.task.example, **how))
+        examples = self.task.predict(reading.read(source, self.task.example, **how), **deciding)
         if target is not None:
             reading.write(target, examples, **{**how, "format": written})
         return examples

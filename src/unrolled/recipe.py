@@ -172,6 +172,24 @@ def reading_options(task: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def deciding_options(task: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a prediction, parted: how to decide, as their types, and all the others as they were.
+
+    Raises `BadOption` for values of another type.
+    """
+    deciding = find("unrolled.tasks", task, Task, "task").deciding
+    known = {} if deciding is None else get_type_hints(deciding)
+    found, problems = {}, []
+    for name in known.keys() & given.keys():
+        try:
+            found[name] = coerce(name, given[name], known[name])
+        except (BadOption, UnknownName) as error:
+            problems.append(str(error))
+    if problems:
+        raise BadOption("\n".join(sorted(problems)))
+    return found, {name: value for name, value in given.items() if name not in known}
+
+
 def option_table(task: str) -> dict[str, dict[str, tuple[str, Any]]]:
     """For documentation: section -> option -> (type, default)."""
     kind = find("unrolled.tasks", task, Task, "task")

@@ -19,6 +19,7 @@ from unrolled.tasks.base import Task
 
 HERE = Path(__file__).parent
 SMALL = {"hidden_size": 4, "word_size": 4, "character_size": 3, "character_hidden": 3, "feature_size": 2, "layers": 1}
+SMALL |= {"encoder_hidden": 4, "attention_size": 4, "longest_said": 6}
 
 
 def write(name: str) -> None:
@@ -42,13 +43,22 @@ def write(name: str) -> None:
         for parameter in task.parameters():
             parameter.uniform_(-1, 1)
     bundle.save(task, folder)
-    inputs = [getattr(e, "text", None) or list(e.tokens) for e in examples]
+    inputs = [_input(e) for e in examples]
     told = [_told(i, e) for i, e in zip(inputs, task.predict(inputs), strict=True)]
     (folder / "expected.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
+def _input(example: Any) -> Any:
+    """What `Task.read` takes for it."""
+    for name in ("text", "source"):
+        if hasattr(example, name):
+            return getattr(example, name)
+    return [example.question, example.context] if hasattr(example, "question") else list(example.tokens)
+
+
 def _told(given: Any, predicted: Any) -> dict[str, Any]:
-    sure = getattr(predicted, "probabilities", None) or predicted.confidence
+    sides = ("probabilities", "confidence", "score")
+    sure = next(found for name in sides if (found := getattr(predicted, name, None)) is not None)
     return {"input": given, "answer": getattr(predicted, predicted.blank), "confidence": sure}
 
 

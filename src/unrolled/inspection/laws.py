@@ -7,6 +7,7 @@ and mode are left as they were.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -79,7 +80,7 @@ def one_batch_can_be_overfitted(task: Task, examples: Sequence[Any]) -> Verdict:
     law = "one batch can be overfitted"
     torch.manual_seed(0)
     # A few examples, each text once: two labels for one text cannot both be learnt.
-    distinct = {repr([getattr(e, "text", None), getattr(e, "tokens", None)]): e for e in examples}
+    distinct = {repr(e.content): e for e in examples}
     batch = task.collate([task.encode(example) for example in list(distinct.values())[:8]])
     task.options["label_smoothing"] = 0.0
     # Evaluation mode: nothing is dropped. (cuDNN has no backward pass there; torch's own kernels have.)
@@ -142,6 +143,8 @@ class _Element(NamedTuple):
 
 def _elements(example: Any) -> list[_Element]:
     """What a prediction filled in, decision by decision."""
+    if getattr(example, "score", None) is not None:  # a mean of log-probabilities
+        return [_Element(getattr(example, example.blank), math.exp(example.score))]
     probabilities = getattr(example, "probabilities", None)
     if probabilities is not None:
         if isinstance(example.label, str):

@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -27,6 +27,7 @@ from unrolled.data.batching import in_order
 from unrolled.data.examples import Example
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
+from unrolled.errors import UnknownName
 
 SomeTask = TypeVar("SomeTask", bound="Task")
 
@@ -63,7 +64,12 @@ class Task(nn.Module, ABC):
     settings: ClassVar[Mapping[str, Any]] = {}
     """Fields of `training.settings.Settings` whose best default for this task is another."""
 
+    deciding: ClassVar[type | None] = None
+    """A dataclass whose fields are what `predict` may be told of how to decide; None: nothing."""
+
     options: dict[str, Any]
+    progress: float = 0.0
+    """The share of the training that is done, in [0, 1], for what changes on the way; `fit` sets it."""
 
     def __new__(cls: type[SomeTask], *given: Any, **named: Any) -> SomeTask:
         # The signature is the configuration: what was given, and the defaults of the rest, are read off it here, so
@@ -103,8 +109,9 @@ class Task(nn.Module, ABC):
         """The sum of its rows' losses. Raises `BadData` where an example's blank was not filled in."""
 
     @abstractmethod
-    def decide(self, batch: Any) -> list[dict[str, Any]]:
-        """For each row of the batch, in the caller's order: the fields that a prediction fills in."""
+    def decide(self, batch: Any, **options: Any) -> list[dict[str, Any]]:
+        """For each row of the batch, in the caller's order: the fields that a prediction fills in. options: of
+        `deciding`."""
 
     @abstractmethod
     def score(self, predicted: Sequence[Any], gold: Sequence[Any]) -> dict[str, float]:
@@ -114,15 +121,51 @@ class Task(nn.Module, ABC):
     def read(self, raw: Any) -> Example:
         """An example from what a user has at hand: raw text, a list of tokens, or an example."""
 
+    def distinct_weights(self) -> dict[str, Tensor]:
+        """The state by name, each tensor once: of weights that are tied the first name alone."""
+        found: dict[tuple[Any, ...], str] = {}
+        state = self.state_dict()
+        for name, value in state.items():
+            found.setdefault(_place(name, value), name)
+        return {name: state[name] for name in found.values()}
+
+    def load_weights(self, values: Mapping[str, Tensor]) -> None:
+        """Take over what `distinct_weights` gave. Raises `RuntimeError` as `load_state_dict` where it does not fit."""
+        whole, names = dict(values), dict[tuple[Any, ...], str]()
+        for name, value in self.state_dict().items():
+            first = names.setdefault(_place(name, value), name)
+            if first in values and name not in values:
+                whole[name] = values[first]
+        self.load_state_dict(whole)
+
+    def check(self, examples: Sequence[Any]) -> dict[str, float]:
+        """The figures that a training's check looks at; a task whose predictions take long may have shorter ones."""
+        return self.score(self.predict(examples), examples)
+
+    def signatures(self) -> dict[str, str]:
+        """For figures that are computed in many ways elsewhere: figure -> how it is computed here."""
+        return {}
+
     @torch.no_grad()
-    def predict(self, examples: Sequence[Any], *, batch_rows: int = 32, batch_elements: int = 4096) -> list[Any]:
+    def predict(
+        self, examples: Sequence[Any], *, batch_rows: int = 32, batch_elements: int = 4096, **options: Any
+    ) -> list[Any]:
         """The examples with their blanks filled in, in the order given.
 
         Args:
             examples: raw inputs or examples of the task's type.
             batch_rows: examples that go through the network together, at most.
             batch_elements: rows times the longest row's elements, at most; one longer example goes alone.
+            options: of how to decide, fields of `deciding`.
+
+        Raises:
+            UnknownName: another option.
+            BadData: an example that cannot be read.
         """
+        known = [] if self.deciding is None else [f.name for f in fields(self.deciding)]
+        for name in options:
+            if name not in known:
+                raise UnknownName("option of predicting", name, known)
         read = [self.read(example) for example in examples]
         # What stands in the blank is taken out: a prediction cannot see it, and a label never seen does no harm.
         encoded = [self.encode(_fill(example, {self.example.blank: None})) for example in read]
@@ -132,13 +175,18 @@ class Task(nn.Module, ABC):
             self.eval()
         try:
             for rows in in_order([e.length for e in encoded], elements=batch_elements, rows=batch_rows):
-                filled = self.decide(self.collate([encoded[row] for row in rows]))
-                for row, fields in zip(rows, filled, strict=True):
-                    answers[row] = _fill(read[row], fields)
+                filled = self.decide(self.collate([encoded[row] for row in rows]), **options)
+                for row, found in zip(rows, filled, strict=True):
+                    answers[row] = _fill(read[row], found)
         finally:
             if was_training:
                 self.train()
         return answers
+
+
+def _place(name: str, value: Tensor) -> tuple[Any, ...]:
+    """What two names of one tensor have in common, and no others."""
+    return (value.data_ptr(), value.shape, value.stride()) if value.numel() else (name,)
 
 
 def _fill(example: Example, fields: dict[str, Any]) -> Example:

@@ -153,7 +153,7 @@ class Classifier(Task):
         total = cross_entropy(logits, wanted.argmax(-1), self.weights, reduction="sum", label_smoothing=smoothing)
         return Loss(total, len(wanted))
 
-    def decide(self, batch: Batch) -> list[dict[str, Any]]:
+    def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
         logits, symbols = self._logits(batch), self.labels.symbols
         many = self.options["decision"] == "many"
         filled = []

@@ -169,7 +169,7 @@ class Tagger(Task):
             total = cross_entropy(emissions.data, tags, self.weights, reduction="sum", label_smoothing=smoothing)
         return Loss(total, len(tags))
 
-    def decide(self, batch: Batch) -> list[dict[str, Any]]:
+    def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
         emissions = self._emissions(batch)
         if self.crf is not None:
             best = self.crf.viterbi(emissions)[0]

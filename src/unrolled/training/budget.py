@@ -81,7 +81,7 @@ def _seconds_a_check(trial: Task, valid: Sequence[Any]) -> float:
     if not valid:
         return 0.0
     sample = valid[:: max(1, len(valid) // 256)]
-    trial.score(trial.predict(sample[:8]), sample[:8])  # the first also pays for loading the metrics
+    trial.check(sample[:8])  # the first also pays for loading the metrics
     start = time.perf_counter()
-    trial.score(trial.predict(sample), sample)
+    trial.check(sample)
     return (time.perf_counter() - start) * len(valid) / len(sample)

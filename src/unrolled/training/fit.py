@@ -208,6 +208,7 @@ class _Run:
         """The loss of a batch, its mean per decision, and the norm of the gradient that now lies in the parameters."""
         encoded = [self.encoded[row] for row in rows]
         self.task.train()
+        self.task.progress = self.progress
         self.engine.zero_grad()
         with fused.precision(self.settings.precision), torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.random)
@@ -226,14 +227,14 @@ class _Run:
         c = self.counters
         with self.average.swapped():
             with fused.precision("float32"):  # as it will predict; over before the event is out
-                scores = self.task.score(self.task.predict(self.valid), self.valid)
+                scores = self.task.check(self.valid)
             figure = scores[self.task.metric]
             # The first weights are the best so far even where their figure is not a number.
             better = figure > c["best_figure"] or not self.best
             c["without_better"] = 0 if better else c["without_better"] + 1
             if better:
                 c["best_figure"] = -math.inf if math.isnan(figure) else figure
-                self.best = {name: value.detach().clone() for name, value in self.task.state_dict().items()}
+                self.best = {name: value.detach().clone() for name, value in self.task.distinct_weights().items()}
             c["checks"] = self._checks_passed()
             c["checked_at"] = c["step"]
             mean = c["loss_sum"] / max(c["decisions"], 1)
@@ -245,7 +246,7 @@ class _Run:
     def carry_best(self) -> None:
         """Put the best weights into the task."""
         if self.best:
-            self.task.load_state_dict(self.best)
+            self.task.load_weights(self.best)
         self.task.eval()
 
     # ------------------------------------------------------------------ checkpoints
@@ -284,7 +285,7 @@ class _Run:
             "fingerprint": self._fingerprint,
         }
         tensors = {
-            "weights": self.task.state_dict(),
+            "weights": self.task.distinct_weights(),
             "average": self.average.values,
             "optimizer": optimizer.tensors(self.engine),
             "random": {"torch": self.random},
@@ -302,7 +303,7 @@ class _Run:
         averaged = kept.tensors["average"]
         self.average.values = {name: averaged[name] for name in self.average.parameters if name in averaged}
         self.counters.update(counters)
-        self.task.load_state_dict(kept.tensors["weights"])
+        self.task.load_weights(kept.tensors["weights"])
         optimizer.restore(self.engine, kept.tensors["optimizer"])
         self.best = kept.tensors["best"]
         self.batches = self._batches_of(self.counters["epoch"])

@@ -1,0 +1,266 @@
+"""What translating and answering share: any sequence to any other, by an encoder and a decoder.
+
+    source ──► tokens ──► numbers ──► network (layers/encoder_decoder.py) ──► tokens ──► target
+
+A subclass says what of its examples is the source and what the target, and which figures count. In training the target
+is known; it is read whole (teacher forcing) or, `scheduled_sampling`, with a rising share of what the model itself
+would have said. Predictions come from `decoding`, against the network's step alone.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from unrolled.data.examples import Example
+from unrolled.data.tokenisers.base import Tokeniser
+from unrolled.data.vocabulary import Vocabulary
+from unrolled.errors import BadData, BadOption
+from unrolled.layers.encoder_decoder import EncoderDecoder
+from unrolled.layers.encoder_decoder_options import EncoderDecoderOptions
+from unrolled.layers.scheduled import sampled
+from unrolled.tasks._searching import Searching, search
+from unrolled.tasks._sides import BEGIN, END, Side
+from unrolled.tasks.base import Loss, Task
+
+
+class Encoded(NamedTuple):
+    """One example in numbers.
+
+    source: (length,); target: (length,), without marks, None where it is not known; tokens: of the source; said: of the
+    target; copied: (length,), where words are copied, the target's number of each token of the source, -1 for none.
+    """
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64] | None
+    tokens: tuple[str, ...]
+    said: tuple[str, ...]
+    copied: NDArray[np.int64] | None
+
+    @property
+    def length(self) -> int:
+        """Elements that the example costs."""
+        return len(self.source) + (0 if self.target is None else len(self.target))
+
+
+class Batch(NamedTuple):
+    """A batch, packed; sources and targets each longest first, outside in the caller's order.
+
+    sources: data (elements,), long. copied: (elements,), as `EncoderDecoder.encode` wants it, or None. before, after:
+    what the decoder reads and is to say, data (elements,), None where a target is not known. rows: what was encoded.
+    beyond: the tokens of sources that are copied and that the target's vocabulary has not, numbered from its end on.
+    """
+
+    sources: PackedSequence
+    copied: Tensor | None
+    before: PackedSequence | None
+    after: PackedSequence | None
+    rows: list[Encoded]
+    beyond: tuple[str, ...]
+
+
+class Transducer(Task):
+    """See the top of the file. Vocabularies and tokenisers are `source` and `target`."""
+
+    deciding = Searching
+    settings: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": 2e-3,
+        "batch_rows": 64,
+        "batch_elements": 8192,
+        "epochs": 40.0,
+        "averaging": "exponential",
+        "clip_norm": 1.0,
+    }
+
+    def __init__(self, vocabularies: Mapping[str, Vocabulary], tokenisers: Mapping[str, Tokeniser]) -> None:
+        super().__init__(vocabularies, tokenisers)
+        o = self.options
+        for name, low, high in (("label_smoothing", 0, 1), ("scheduled_sampling", 0, 1.000001)):
+            if not low <= o[name] < high:
+                raise BadOption(f"{name} must be a share from 0 up to 1, not {o[name]}")
+        if o["longest"] < 1:
+            raise BadOption(f"longest must be 1 or more, not {o['longest']}")
+        self.source, self.target = (Side.of(tokenisers[n], vocabularies[n]) for n in ("source", "target"))
+        self.begin, self.end = (vocabularies["target"].index(mark) for mark in (BEGIN, END))
+        self.network = EncoderDecoder(
+            EncoderDecoderOptions(
+                source_words=len(vocabularies["source"]),
+                target_words=len(vocabularies["target"]),
+                source_size=o["word_size"],
+                target_size=o["word_size"],
+                **{f.name: o[f.name] for f in fields(EncoderDecoderOptions) if f.name in o},
+            )
+        )
+
+    @abstractmethod
+    def source_tokens(self, example: Any) -> list[str]:
+        """The tokens that the encoder reads; marks of the source's vocabulary may be among them."""
+
+    @abstractmethod
+    def target_text(self, example: Any) -> str | None:
+        """What the decoder is to say; None where it is not known."""
+
+    @abstractmethod
+    def filled(self, texts: Sequence[tuple[str, float]]) -> dict[str, Any]:
+        """The fields of a prediction, of what was found, the best first, each with its score."""
+
+    # ------------------------------------------------------------------ numbers
+
+    def encode(self, example: Example) -> Encoded:
+        tokens = self.source_tokens(example)
+        if not tokens:
+            raise example.problem("the source is empty: there is nothing to read")
+        text, longest = self.target_text(example), self.options["longest"]
+        said = None if text is None else self.target.tokeniser.tokens(text)
+        for what, cut in (("source", tokens), ("target", said)):
+            if cut is not None and len(cut) > longest:
+                raise example.problem(
+                    f"the {what} has {len(cut)} tokens, and longest={longest} is the limit; raise it or cut the text"
+                )
+        source = self.source_numbers(tokens)
+        target = None if said is None else self.target.encode(said)
+        copied = None
+        if self.network.pointer is not None:
+            known, numbers = self.target.vocabulary, self.target.encode(tokens)
+            copied = np.array([n if t in known else -1 for t, n in zip(tokens, numbers.tolist(), strict=True)])
+        return Encoded(source, target, tuple(tokens), tuple(said or ()), copied)
+
+    def source_numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
+        """Of the source's tokens."""
+        return self.source.encode(tokens)
+
+    def collate(self, encoded: Sequence[Encoded]) -> Batch:
+        rows, beyond = list(encoded), dict[str, int]()
+        copied: Tensor | None = None
+        sources = _packed([row.source for row in rows])
+        if self.network.pointer is not None:
+            copied = _packed([self._copied(row, beyond) for row in rows]).data
+        if any(row.target is None for row in rows):
+            return Batch(sources, copied, None, None, rows, tuple(beyond))
+        targets = [self._wanted(row, beyond) for row in rows]
+        before = _packed([np.concatenate([[self.begin], target]) for target in targets])
+        after = _packed([np.concatenate([target, [self.end]]) for target in targets])
+        return Batch(sources, copied, before, after, rows, tuple(beyond))
+
+    def _copied(self, row: Encoded, beyond: dict[str, int]) -> NDArray[np.int64]:
+        """What each place of the source is called as a target. beyond: grows by what the vocabulary has not."""
+        assert row.copied is not None
+        numbers, size = row.copied.copy(), len(self.target.vocabulary)
+        for place in np.flatnonzero(numbers < 0).tolist():
+            numbers[place] = size + beyond.setdefault(row.tokens[place], len(beyond))
+        return numbers
+
+    def _wanted(self, row: Encoded, beyond: Mapping[str, int]) -> NDArray[np.int64]:
+        """The target's numbers; of a token that only the row's source has, that of copying it."""
+        assert row.target is not None
+        if not beyond or row.copied is None or row.target.all():
+            return row.target
+        numbers, own, size = row.target.copy(), set(row.tokens), len(self.target.vocabulary)
+        for place in np.flatnonzero(numbers == 0).tolist():
+            token = row.said[place]
+            if token in beyond and token in own:
+                numbers[place] = size + beyond[token]
+        return numbers
+
+    # ------------------------------------------------------------------ training
+
+    def loss(self, batch: Batch) -> Loss:
+        if batch.before is None or batch.after is None:
+            raise BadData("an example without a target cannot be learnt from")
+        memory, before = self.network.encode(batch.sources, batch.copied), batch.before
+        share = self.options["scheduled_sampling"] * self.progress
+        if self.training and share:
+            before = sampled(self.network, memory, before, share)
+        total = self.network.loss(memory, before, batch.after, label_smoothing=self.options["label_smoothing"])
+        return Loss(total, len(batch.after.data))
+
+    @torch.no_grad()
+    def perplexity(self, examples: Sequence[Any], *, batch_rows: int = 64) -> float:
+        """e to the mean cross-entropy of a target's tokens, its end among them, in nats; dropout is off."""
+        was_training = self.training
+        self.eval()
+        total, count = 0.0, 0
+        try:
+            encoded = sorted((self.encode(example) for example in examples), key=lambda e: -e.length)
+            for start in range(0, len(encoded), batch_rows):
+                batch = self.collate(encoded[start : start + batch_rows])
+                if batch.before is None or batch.after is None:
+                    raise BadData("an example without a target cannot be measured on")
+                memory = self.network.encode(batch.sources, batch.copied)
+                total += float(self.network.losses(memory, batch.before, batch.after).data.double().sum())
+                count += len(batch.after.data)
+        finally:
+            self.train(was_training)
+        return math.exp(min(total / count, 700.0))
+
+    def check(self, examples: Sequence[Any]) -> dict[str, float]:
+        """Greedy: many checks are made, and a beam takes several times as long."""
+        return self.score(self.predict(examples, batch_rows=64, beam=1), examples)
+
+    @torch.inference_mode()
+    def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each example: the log-probabilities of its target, of the whole at once and step by step."""
+        for example in examples:
+            batch = self.collate([self.encode(example)])
+            assert batch.before is not None
+            assert batch.after is not None
+            memory = self.network.encode(batch.sources, batch.copied)
+            state, stepped = memory.state, []
+            for token, wanted in zip(batch.before.data.split(1), batch.after.data.tolist(), strict=True):
+                logits, state = self.network.step(token, state, memory)
+                stepped.append(logits.log_softmax(1)[:, wanted])
+            yield -self.network.losses(memory, batch.before, batch.after).data, torch.cat(stepped)
+
+    # ------------------------------------------------------------------ predictions
+
+    def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
+        """See `Searching` for the options."""
+        searching = Searching.of(options)
+        found = search(self, batch, searching)
+        return [self.filled(texts) for texts in found]
+
+    def align(self, examples: Sequence[Any], **options: Any) -> list[tuple[tuple[str, ...], tuple[str, ...], Tensor]]:
+        """What each token of a target looked at, for examples whose target is known, or else predicted.
+
+        Returns:
+            For each example the source's tokens, the target's (with the end mark) and the weights (target, source).
+
+        Raises `BadOption` where the model has no attention.
+        """
+        read = [self.read(example) for example in examples]
+        unknown = [place for place, example in enumerate(read) if self.target_text(example) is None]
+        for place, example in zip(unknown, self.predict([read[place] for place in unknown], **options), strict=True):
+            read[place] = example
+        batch = self.collate([self.encode(example) for example in read])
+        assert batch.before is not None
+        self.eval()
+        with torch.no_grad():
+            weights = self.network.attend(self.network.encode(batch.sources, batch.copied), batch.before)
+        return [(row.tokens, (*row.said, END), w) for row, w in zip(batch.rows, weights, strict=True)]
+
+
+def _packed(rows: Sequence[NDArray[np.int64]]) -> PackedSequence:
+    """Rows one above the other, longest first; the caller's order is in the indices."""
+    lengths = np.array([len(row) for row in rows])
+    order = np.argsort(-lengths, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    row = np.repeat(np.arange(len(rows)), lengths)
+    time = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    place = np.lexsort((rank[row], time))
+    moved = bool((order[1:] < order[:-1]).any())
+    return PackedSequence(
+        torch.from_numpy(np.concatenate(rows)[place]),
+        torch.from_numpy(np.bincount(time)),
+        torch.from_numpy(order) if moved else None,
+        torch.from_numpy(rank) if moved else None,
+    )

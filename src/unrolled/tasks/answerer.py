@@ -1,0 +1,148 @@
+"""A question, with or without a text that it is about, and its answer: word by word, with attention to both.
+
+The encoder reads the question and, behind a mark, the context, so that it knows what is asked while it reads on. The
+decoder says the answer; with `copying` it may take words from either that no vocabulary has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.data.examples import Question
+from unrolled.data.tokenisers.base import Case, Tokeniser
+from unrolled.data.vocabulary import Vocabulary
+from unrolled.errors import BadData
+from unrolled.metrics.answers import answer_scores
+from unrolled.tasks._reader import CellName
+from unrolled.tasks._sides import CONTEXT, Cut, Joining, tokenisers_for, vocabularies_of
+from unrolled.tasks._transducer import Transducer
+
+
+class Answerer(Transducer):
+    """An answer to each question. The options are those of `Translator`, but for a few defaults."""
+
+    example = Question
+    metric: ClassVar[str] = "exact_match"
+
+    def __init__(
+        self,
+        vocabularies: Mapping[str, Vocabulary],
+        tokenisers: Mapping[str, Tokeniser],
+        *,
+        cell: CellName = "lstm",
+        hidden_size: int = 128,
+        layers: int = 2,
+        encoder_hidden: int = 128,
+        encoder_layers: int = 1,
+        directions: Literal["both", "forward"] = "both",
+        connections: Literal["plain", "residual"] = "plain",
+        word_size: int = 128,
+        attention: Literal["none", "additive", "dot", "general", "concat", "multihead"] = "additive",
+        place: Literal["before", "between", "after"] = "between",
+        attention_size: int = 128,
+        heads: int = 4,
+        feeding: Literal["none", "input"] = "none",
+        vector: Literal["first", "every"] = "first",
+        bridge: Literal["last", "learnt", "mean", "zero"] = "learnt",
+        readout: Literal["state", "context", "deep"] = "deep",
+        tied: Literal["none", "target", "all"] = "none",
+        coverage: Literal["none", "scores"] = "none",
+        coverage_loss: float = 1.0,
+        copying: Literal["none", "pointer"] = "none",
+        embedding_dropout: float = 0.2,
+        dropout: float = 0.2,
+        readout_dropout: float = 0.2,
+        initialisation: Literal["orthogonal", "uniform"] = "orthogonal",
+        forget_bias: float = 1.0,
+        cell_options: dict[str, Any] | None = None,
+        label_smoothing: float = 0.05,
+        scheduled_sampling: float = 0.0,
+        longest: int = 2000,
+        longest_said: int = 64,
+        case: Case = "keep",
+        joining: Joining = "apart",
+    ) -> None:
+        super().__init__(vocabularies, tokenisers)
+        self.mark = vocabularies["source"].index(CONTEXT)
+
+    @classmethod
+    def prepare(
+        cls,
+        examples: Sequence[Question],
+        *,
+        source_tokens: Cut = "words",
+        target_tokens: Cut = "words",
+        pieces: int = 8000,
+        minimum_count: int = 1,
+        **options: Any,
+    ) -> Answerer:
+        """An answerer for these training examples, of whose right answers the first is learnt.
+
+        Args:
+            examples: with their answers.
+            source_tokens, target_tokens, pieces, minimum_count: as `Translator.prepare`; the source is the question and
+                its context.
+            options: of the constructor.
+
+        Raises:
+            BadData: no examples, or one without an answer.
+            BadOption: options that do not fit each other.
+        """
+        if not examples:
+            raise BadData("there are no examples to learn from")
+        for example in examples:
+            _must_have_answer(example)
+        sources = [text for e in examples for text in (e.question, e.context) if text]
+        targets = [e.answers[0] for e in examples]
+        cut: dict[str, Any] = {"source_tokens": source_tokens, "target_tokens": target_tokens, "pieces": pieces}
+        joining = options.get("joining", "apart")
+        cut |= {"case": options.get("case", "keep"), "joining": joining}
+        ahead, back = tokenisers_for(sources, targets, cut)
+        read, said = ahead.tokens_of_all(sources), back.tokens_of_all(targets)
+        vocabularies = vocabularies_of(read, said, minimum_count=minimum_count, joining=joining, marks=(CONTEXT,))
+        options.setdefault("longest_said", 3 * max(map(len, said)) + 10)
+        return cls(vocabularies, {"source": ahead, "target": back}, **options)
+
+    def source_tokens(self, example: Question) -> list[str]:
+        question = self.source.tokeniser.tokens(example.question)
+        if not question or example.context is None:
+            return question
+        return [*question, CONTEXT, *self.source.tokeniser.tokens(example.context)]
+
+    def source_numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
+        numbers = self.source.encode(tokens)
+        if CONTEXT in tokens:  # the first: what the texts themselves say of that kind comes behind it, or is unknown
+            numbers[list(tokens).index(CONTEXT)] = self.mark
+        return numbers
+
+    def target_text(self, example: Question) -> str | None:
+        return example.answers[0] if example.answers else None
+
+    def filled(self, texts: Sequence[tuple[str, float]]) -> dict[str, Any]:
+        (answer, score), *rest = texts
+        return {"answer": answer, "score": score, "alternatives": tuple(rest) or None}
+
+    def score(self, predicted: Sequence[Question], gold: Sequence[Question]) -> dict[str, float]:
+        """`exact_match` and `f1` of tokens, the best over all right answers; `perplexity` of the first of them."""
+        for example in gold:
+            _must_have_answer(example)
+        figures = answer_scores([e.answers for e in gold], [e.answers[0] for e in predicted])
+        return {**figures, "perplexity": self.perplexity(gold)}
+
+    def read(self, raw: Any) -> Question:
+        """Of a question as text, or of a question and its context."""
+        if isinstance(raw, Question):
+            return raw
+        if isinstance(raw, str):
+            return Question(question=raw)
+        question, context = raw
+        return Question(question=question, context=context)
+
+
+def _must_have_answer(example: Question) -> None:
+    if not example.answers:
+        raise example.problem("a question without an answer")
