@@ -21,12 +21,15 @@ where all is well, 1 where a check failed or a training diverged, and 2 for a mi
 
 def page() -> str:
     """The page's text."""
-    group = typer.main.get_command(app)
-    with group.make_context("unrolled", [], resilient_parsing=True, terminal_width=WIDTH) as above:
+    group, width = typer.main.get_command(app), {"terminal_width": WIDTH}
+    with group.make_context("unrolled", [], resilient_parsing=True, **width) as above:
         sections = [_section("unrolled", above.get_help())]
         for name, command in group.commands.items():  # type: ignore[attr-defined]
-            with command.make_context(name, [], parent=above, resilient_parsing=True, terminal_width=WIDTH) as within:
+            with command.make_context(name, [], parent=above, resilient_parsing=True, **width) as within:
                 sections.append(_section(f"unrolled {name}", within.get_help()))
+                for inner, below in getattr(command, "commands", {}).items():
+                    with below.make_context(inner, [], parent=within, resilient_parsing=True, **width) as deepest:
+                        sections.append(_section(f"unrolled {name} {inner}", deepest.get_help()))
     return "\n".join([HEAD, *sections])
 
 

@@ -105,6 +105,7 @@ def test_the_commands_that_are_shown_exist():
     from unrolled.cli import app
 
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    known |= {str(group.name) for group in app.registered_groups}
     shown = {
         word
         for page in PAGES

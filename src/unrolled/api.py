@@ -10,9 +10,10 @@ import inspect
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,18 @@ import torch
 
 from unrolled import bundle, card, files
 from unrolled.cells.base import Cell
-from unrolled.data import splits
+from unrolled.data import reading, splits
 from unrolled.data.formats.base import Format
 from unrolled.errors import BadData, BadOption, Busy, CannotWrite, UnknownName
 from unrolled.files import write_whole
 from unrolled.inspection import laws
+from unrolled.inspection.attention import Attention
+from unrolled.inspection.attention import attention as drawn
 from unrolled.inspection.laws import Verdict
 from unrolled.kernels import library
 from unrolled.lookup import NameIn, find, names
 from unrolled.model import Model, load, model_class, read_json, reader_keywords
-from unrolled.recipe import Recipe, from_toml
+from unrolled.recipe import Recipe, deciding_options, from_toml
 from unrolled.tasks.base import Task
 from unrolled.training import resume
 from unrolled.training.events import Check, Event, Planned, Step
@@ -41,7 +44,19 @@ CHECKPOINTS, LOCK = "checkpoints", ".lock"
 RECIPE = "recipe.toml"
 """In the checkpoints' folder: what an unfinished training is to do, so that it need not be said again to resume it."""
 
-__all__ = ["Finished", "Model", "check", "described", "info", "listing", "load", "model_class", "train", "unfinished"]
+__all__ = [
+    "Finished",
+    "Model",
+    "attention",
+    "check",
+    "described",
+    "info",
+    "listing",
+    "load",
+    "model_class",
+    "train",
+    "unfinished",
+]
 
 
 @dataclass(frozen=True)
@@ -247,6 +262,26 @@ def check(model: Model, data: str | Path, most: int = 32, **given: Any) -> Itera
         model.save_pretrained(folder)
         again = load(folder).task
     yield laws.saved_equals_loaded(model.task, again, examples)
+
+
+def attention(
+    model: Model, data: str | Path | None, texts: Sequence[str] = (), most: int = 8, **given: Any
+) -> Attention:
+    """What each output word of a model looked at, in the first sentences of a file and in those given as text.
+
+    A target that the file has is read as it is; where there is none the model's own prediction is.
+
+    Raises `BadOption` where there is nothing to look at, or the task has no attention between two sequences.
+    """
+    _, reading_given = deciding_options(model.task_name, given)
+    examples: list[Any] = [model.task.read(text) for text in texts]
+    if data is not None:
+        path = Path(data)
+        examples += islice(reading.stream(path, model.task.example, **model.how(reading_given, path)), most)
+    if not examples:
+        raise BadOption("there is no sentence to look at: give a file or a text")
+    facts = {"task": model.task_name, "weights": f"{sum(p.numel() for p in model.task.parameters()):,}"}
+    return drawn(model.task, examples, title=f"What each word of the {model.task_name} looked at", facts=facts)
 
 
 def info(folder: str | Path) -> dict[str, Any]:

@@ -48,6 +48,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+inspect = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See inside a model.")
+app.add_typer(inspect, name="inspect")
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model's folder.")]
 Set = Annotated[
@@ -190,16 +193,44 @@ def check(
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="The model's folder.")] = Path("runs/demo"),
-    minutes: Annotated[float, typer.Option(metavar="N", help="How long to train.")] = 2.0,
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="sentiment: film reviews; pronounce: from spelling to sound.")
+    ] = "sentiment",
+    output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The model's folder [runs/demo].")] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="N", help="How long to train [2; pronounce: 3].")] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of every random choice.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Train on real film reviews, in two minutes."""
+    """Train on real film reviews, or on a pronouncing dictionary, in a few minutes."""
     from unrolled import console
+    from unrolled.demos.pronounce import pronounce
     from unrolled.demos.sentiment import sentiment
 
-    console.demo(sentiment(output, minutes, seed), as_json=as_json)
+    if what == "sentiment":
+        console.demo(sentiment(output or Path("runs/demo"), minutes or 2.0, seed), as_json=as_json)
+    elif what == "pronounce":
+        console.demo_pronounce(pronounce(output or Path("runs/pronounce"), minutes or 3.0, seed), as_json=as_json)
+    else:
+        raise UnknownName("demo", what, ("sentiment", "pronounce"))
+
+
+@inspect.command("attention")
+def inspect_attention(
+    model: ModelFolder,
+    data: Annotated[str | None, typer.Option(metavar="FILE", help="Sentences, with or without their targets.")] = None,
+    text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A sentence; as often as needed.")] = None,
+    examples: Annotated[int, typer.Option(metavar="N", min=1, help="How many of the file's sentences.")] = 8,
+    output: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write one page that works offline.")] = None,
+    png: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Write a picture.")] = None,
+    options: Reading = None,
+    as_json: Json = False,
+) -> None:
+    """What each output word looked at, as text, page, picture or JSON."""
+    from unrolled import api, console
+
+    loaded = api.load(model)
+    report = api.attention(loaded, data, text or (), examples, **_pairs(options))
+    console.print_attention(report, output, png, as_json=as_json)
 
 
 def _pairs(options: list[str] | None) -> dict[str, Any]:

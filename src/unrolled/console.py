@@ -16,12 +16,12 @@ from rich.table import Column
 from unrolled import recipe as recipes
 from unrolled.api import Finished, Model
 from unrolled.data import reading
-from unrolled.demos.sentiment import Shown
+from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
 from unrolled.inspection.attention import Attention
 from unrolled.inspection.laws import Verdict
 from unrolled.kernels import library
-from unrolled.recipe import Recipe
+from unrolled.recipe import Recipe, deciding_options
 from unrolled.training.events import Check, Event, Planned, Step
 
 err = Console(stderr=True, highlight=False)
@@ -174,6 +174,7 @@ def print_evaluation(found: Mapping[str, Any], *, as_json: bool) -> None:
 
 def predict(model: Model, source: str, output: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
     """Predictions of a file or of standard input, to a file or to standard output."""
+    deciding, options = deciding_options(model.task_name, options)
     how = model.how(options, source)
     written = "jsonl" if as_json else None if output is None else model.format_for(output, how)
     if output is not None and not output.parent.is_dir():
@@ -184,7 +185,7 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
         examples = reading.read_stream(sys.stdin, model.task.example, **how)
     else:
         examples = reading.read(source, model.task.example, **how)
-    predicted = model.task.predict(examples)
+    predicted = model.task.predict(examples, **deciding)
     columns, example_type = how["columns"], model.task.example
     how["format"] = written or reading.format_name(source, how["format"], columns=columns, example_type=example_type)
     if output is not None:
@@ -309,3 +310,25 @@ def demo(events: Iterator[Event | Finished | Shown], *, as_json: bool) -> None:
     say("next", f"unrolled evaluate {folder} --data {data}")
     say("", f"echo 'Your own sentence.' | unrolled predict {folder}")
     say("", f"unrolled check {folder} --data {data}")
+
+
+def demo_pronounce(events: Iterator[Event | Finished | Shown], *, as_json: bool) -> None:
+    """The demo of spelling to sound."""
+    if not as_json:
+        err.print("English words, letter by letter: how are they said? A part of the dictionary is held out.")
+    show_training(events, recipes.build("translator", ""))
+    shown = next(event for event in events if isinstance(event, Shown))
+    if as_json:
+        told = {pair.source: pair.target for pair in shown.predictions}
+        print(json.dumps({"folder": shown.folder, **shown.evaluation, "predictions": told, "pictures": shown.pictures}))
+        return
+    right = shown.evaluation["metrics"]["exact_match"]
+    say("held out", f"{shown.evaluation['examples']:,} pronunciations that it never saw: {right:.1%} of words right")
+    for number, pair in enumerate(shown.predictions):
+        say("" if number else "says", f"{pair.source:12} {pair.target}")
+    folder, data = quote(shown.folder), quote(shown.held_out)
+    say("looked at", " and ".join(shown.pictures))
+    say("model", shown.folder)
+    say("next", f"echo zyzzyva | unrolled predict {folder}")
+    say("", f"unrolled inspect attention {folder} --text zyzzyva --output zyzzyva.html")
+    say("", f"unrolled evaluate {folder} --data {data}")

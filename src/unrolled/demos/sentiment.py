@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from unrolled.api import Finished, train
-from unrolled.data import reading
+from unrolled.api import Finished
 from unrolled.data.examples import LabelledText
 from unrolled.data.splits import set_apart
 from unrolled.demos.resource import resource
-from unrolled.errors import BadData, CannotWrite
-from unrolled.recipe import build
+from unrolled.demos.taught import Shown, taught
+from unrolled.errors import BadData
 from unrolled.training.events import Event
 
 SENTENCES = (
@@ -28,16 +25,6 @@ SENTENCES = (
     "Funny, warm and beautifully acted from the first scene to the last.",
     "It isn't bad, exactly, but I had forgotten it before the lights came on.",
 )
-
-
-@dataclass(frozen=True)
-class Shown:
-    """The end of the demo: held-out figures, and what the model makes of a few sentences of our own."""
-
-    folder: str
-    evaluation: dict[str, Any]
-    predictions: list[LabelledText]
-    held_out: str
 
 
 def sentiment(output: Path, minutes: float, seed: int) -> Iterator[Event | Finished | Shown]:
@@ -52,25 +39,16 @@ def sentiment(output: Path, minutes: float, seed: int) -> Iterator[Event | Finis
         MissingExtra: the package with the reviews is not installed.
         CannotWrite: the folder cannot be written.
     """
-    data = output / "data"
-    recipe = build("classifier", data, output=output, seed=seed, minutes=minutes)
     rest, test = set_apart(reviews(), 0.1, seed=seed)
     learn, valid = set_apart(rest, 1 / 9, seed=seed)
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"cannot write into {output}: {error.strerror or error}") from None
-    for name, part in (("train", learn), ("valid", valid), ("test", test)):
-        reading.write(data / f"{name}.tsv", part)
     finished = None
-    for event in train(recipe, overwrite=True):
+    for event in taught("classifier", {"train": learn, "valid": valid, "test": test}, output, minutes, seed):
         finished = event
         yield event
     assert isinstance(finished, Finished)
-    model = finished.model
-    predicted: list[LabelledText] = model.predict(list(SENTENCES))
-    held_out = data / "test.tsv"
-    yield Shown(str(output), model.evaluate(held_out), predicted, str(held_out))
+    predicted: list[LabelledText] = finished.model.predict(list(SENTENCES))
+    held_out = output / "data" / "test.tsv"
+    yield Shown(str(output), finished.model.evaluate(held_out), predicted, str(held_out))
 
 
 def reviews() -> list[LabelledText]:
