@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_packed_sequence
+from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from unrolled import state as states
-from unrolled.errors import BadOption, UserMistake
+from unrolled.errors import BadOption
 from unrolled.layers.encoder_decoder import EncoderDecoder, attention_of
 from unrolled.unroll import fused
 
@@ -268,60 +268,52 @@ def test_the_likeliest_words_are_those_of_the_steps(case: tuple[EncoderDecoder, 
             assert torch.equal(found[:, t][alive], logits.argmax(1)[alive])
 
 
-def test_dropout_drops_in_training_alone_and_the_same_for_all_steps_of_a_row(
-    network: Callable[..., EncoderDecoder], pairs: Callable[..., Any]
+@pytest.mark.parametrize("rate", ["embedding_dropout", "dropout", "readout_dropout"])
+@pytest.mark.parametrize("options", [{"place": "between"}, {"place": "after", "feeding": "input"}], ids=shown)
+def test_dropout_drops_in_training_alone(
+    rate: str, options: dict[str, Any], network: Callable[..., EncoderDecoder], pairs: Callable[..., Any]
 ) -> None:
-    for options in ({"place": "between"}, {"place": "after", "feeding": "input"}):
-        rates = {"embedding_dropout": 0.5, "dropout": 0.5, "readout_dropout": 0.5}
-        one, batch = network(layers=2, **rates, **options), pairs()
-        _, read, said = batch.packed()
-        steady = {one.loss(batch.memory(one), read, said).item() for _ in range(3)}
-        assert len(steady) == 1
-        one.train()
-        drawn = {one.loss(batch.memory(one), read, said).item() for _ in range(3)}
-        assert len(drawn) == 3
+    one, batch = network(layers=2, **{rate: 0.5}, **options), pairs()
+    _, read, said = batch.packed()
+    steady = {one.loss(batch.memory(one), read, said).item() for _ in range(3)}
+    assert len(steady) == 1
+    one.train()
+    drawn = {one.loss(batch.memory(one), read, said).item() for _ in range(3)}
+    assert len(drawn) == 3
+    torch.manual_seed(5)
+    first = one.loss(batch.memory(one), read, said)
+    torch.manual_seed(5)
+    assert torch.equal(first, one.loss(batch.memory(one), read, said))
+
+
+def test_between_layers_a_row_s_features_are_dropped_for_all_steps(network: Callable[..., EncoderDecoder]) -> None:
+    """In a loop as in one go: from the same draw the decoders' losses are the same, whichever way they run."""
+    one = network(layers=2, place="after", readout="context", feeding="input", dropout=0.5).train()
+    # What is fed back counts for nothing, so that a decoder without feeding is the same.
+    other = network(layers=2, place="after", readout="context", dropout=0.5).train()
+    with torch.no_grad():
+        weights = dict(other.named_parameters())
+        for name, weight in one.named_parameters():
+            if name == "decoder.cells.0.weight_ih":
+                weight[:, 5:] = 0
+                weights[name].copy_(weight[:, :5])
+            else:
+                weights[name].copy_(weight)
+    memory = one.encode(pack_sequence([torch.tensor([3, 4, 5])]))
+    read, said = pack_sequence([torch.tensor([1, 3, 4, 5])]), pack_sequence([torch.tensor([3, 4, 5, 2])])
+    found = []
+    for network_ in (one, other):
         torch.manual_seed(5)
-        first = one.loss(batch.memory(one), read, said)
-        torch.manual_seed(5)
-        assert torch.equal(first, one.loss(batch.memory(one), read, said))
+        fed = memory.state.fed if network_ is one else ()
+        found.append(network_.loss(memory._replace(state=memory.state._replace(fed=fed)), read, said))
+    torch.testing.assert_close(*found)
 
 
-def test_tied_weights_are_one(network: Callable[..., EncoderDecoder]) -> None:
-    one = network(tied="target")
-    assert one.softmax.weight is one.target.weight is not one.encoder.embedding.weight
-    assert one.decoder.readout.output_size == 5
-    one = network(tied="all", source_words=13, source_size=5)
-    assert one.softmax.weight is one.target.weight is one.encoder.embedding.weight
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"attention": "addtive"}, "attention must be one of none, additive, .*, not 'addtive'"),
-        ({"layers": 0}, "layers must be 1 or more, not 0"),
-        ({"encoder_layers": 0}, "encoder_layers must be 1 or more, not 0"),
-        ({"tied": "all"}, "needs source_words to be target_words, but they are 11 and 13"),
-        ({"tied": "all", "source_words": 13}, "needs source_size to be target_size, but they are 4 and 5"),
-        ({"tied": "target", "readout_size": 6}, "needs a readout of the target_size 5, not of 6"),
-        ({"tied": "target", "readout": "state"}, "needs a readout of the target_size 5, not of 8"),
-        ({"place": "after", "readout": "state"}, "nothing would read the context"),
-        ({"coverage": "scores", "attention": "dot"}, "coverage is part of additive and concat scores; .* 'dot'"),
-        ({"coverage_loss": -1.0}, "coverage_loss must be 0 or more, not -1.0"),
-        ({"copying": "pointer", "attention": "none"}, "copying needs attention"),
-        ({"unknown": 13}, "unknown must be at least 0 and below target_words 13, not 13"),
-        ({"attention": "dot", "hidden_size": 7}, "dot attention needs a memory of the query's 7 features, not of 8"),
-        ({"feeding": "input", "readout": "state", "attention": "none"}, "what is fed back is the readout"),
-        ({"cell": "gur"}, "unknown cell 'gur'; did you mean 'gru'?"),
-        ({"cell_options": {"proj_size": 2}}, "unknown option of the cell gru 'proj_size'"),
-        ({"hidden_size": 0}, "hidden_size must be 1 or more, not 0"),
-        ({"dropout": 1.0}, "a dropout probability must be at least 0 and below 1, not 1.0"),
-    ],
-)
-def test_options_that_cannot_be_are_refused(
-    options: dict[str, Any], message: str, network: Callable[..., EncoderDecoder]
-) -> None:
-    with pytest.raises(UserMistake, match=message):
-        network(**options)
+def test_a_step_drops_nothing(network: Callable[..., EncoderDecoder], pairs: Callable[..., Any]) -> None:
+    one, batch = network(layers=2, embedding_dropout=0.5, dropout=0.5, readout_dropout=0.5), pairs()
+    memory, tokens = batch.memory(one), torch.tensor([1, 1, 1, 1])
+    steady, _ = one.step(tokens, memory.state, memory)
+    assert torch.equal(one.train().step(tokens, memory.state, memory)[0], steady)
 
 
 def test_batches_that_do_not_fit_are_refused(

@@ -55,10 +55,13 @@ def memory_of(one: StackedDecoder) -> Memory:
 
 
 def must_be(
-    one: StackedDecoder, words: tuple[float, ...], wanted: list[tuple[float, float, float, list[float]]]
+    one: StackedDecoder,
+    words: tuple[float, ...],
+    wanted: list[tuple[float, float, float, list[float]]],
+    memory: Memory | None = None,
 ) -> None:
     """Both ways: h, c, readout and weights of each word."""
-    memory = memory_of(one)
+    memory = memory_of(one) if memory is None else memory
     with torch.no_grad():
         whole = one(PackedSequence(tensor(*words).unsqueeze(1), torch.ones(len(words), dtype=torch.int64)), memory)
         state = memory.state
@@ -94,6 +97,27 @@ def test_dot_attention_after_the_cell() -> None:
         c = a[0] * MEMORY[0] + a[1] * MEMORY[1]
         wanted.append((h, c, tanh(R_X * x + R_H * h + R_C * c + R_B), a))
     must_be(decoder(Dot(1, 1), "after", (W_X,)), words, wanted)
+
+
+def test_attention_between_two_layers_with_the_lower_added_to_the_upper() -> None:
+    """h = tanh(w x + u h' + b) below; above g = tanh(v h + z c + y g' + a), of which g + h is shown."""
+    v, z, y, a, g, words, wanted = 1.1, 0.7, -0.5, 0.05, -0.2, (0.6, -0.5, 1.4), []
+    lower = decoder(Dot(1, 1), "after", (W_X,))
+    upper = Elman(2, 1, dtype=torch.float64)
+    with torch.no_grad():
+        for weight, numbers in ((upper.weight_ih, (v, z)), (upper.weight_hh, (y,)), (upper.bias_ih, (a,)),
+                                (upper.bias_hh, (0.0,))):  # fmt: skip
+            weight.copy_(tensor(*numbers).view(weight.shape))
+    cells, readout = [lower.cells[0], upper], lower.readout
+    one = StackedDecoder(cells, Dot(1, 1), readout, word=1, place="between", connections="residual")
+    state, h = one.initial_state((tensor(H0).unsqueeze(0), tensor(g).unsqueeze(0)), 2), H0
+    for x in words:
+        h = tanh(W_X * x + U * h + B)
+        weights = softmax([h * m for m in MEMORY])
+        c = weights[0] * MEMORY[0] + weights[1] * MEMORY[1]
+        g = tanh(v * h + z * c + y * g + a)
+        wanted.append((g + h, c, tanh(R_X * x + R_H * (g + h) + R_C * c + R_B), weights))
+    must_be(one, words, wanted, memory_of(lower)._replace(state=state))
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
