@@ -10,6 +10,7 @@ import torch
 
 from unrolled.data.examples import Origin, Pair
 from unrolled.errors import BadData, BadOption, UnknownName
+from unrolled.kernels import library
 from unrolled.tasks.translator import Translator
 
 TINY: dict[str, Any] = {
@@ -130,6 +131,15 @@ def test_a_prediction_begins_holds_and_avoids_what_it_is_told(backwards: Transla
     assert len(set(said)) == len(said)
 
 
+def test_in_bfloat16_nearly_all_is_said_alike(backwards: Translator) -> None:
+    words = [pair.source for pair in reversals()]
+    exact, rounded = backwards.predict(words), backwards.predict(words, precision="bfloat16")
+    assert sum(a.target != b.target for a, b in zip(exact, rounded, strict=True)) <= 1
+    if library.load() is not None:
+        assert [pair.score for pair in exact] != [pair.score for pair in rounded]
+    assert backwards.predict(words) == exact
+
+
 def test_samples_are_the_same_for_a_seed_whatever_stands_beside(backwards: Translator) -> None:
     options: dict[str, Any] = {"decoding": "sample", "temperature": 2.0, "best": 3}
     words = [pair.source for pair in reversals()]
@@ -147,6 +157,7 @@ def test_samples_are_the_same_for_a_seed_whatever_stands_beside(backwards: Trans
         ({"best": 0}, "best must be 1 or more, not 0"),
         ({"best": 7}, "a beam of 5 can give its 1 to 5 best hypotheses, not 7"),
         ({"decoding": "guess"}, "decoding is 'beam' or 'sample', not 'guess'"),
+        ({"precision": "half"}, "the precision is 'float32' or 'bfloat16', not 'half'"),
         ({"unknown": "guess"}, "unknown is 'source', 'drop' or 'mark', not 'guess'"),
         ({"minimum_length": 9, "maximum_length": 3}, "at least 9 tokens, but at most 3"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from unrolled.decoding.hypothesis import Hypothesis
 from unrolled.decoding.sampling import sample
 from unrolled.errors import BadOption, UnknownName
 from unrolled.layers.encoder_decoder import attention_of
+from unrolled.unroll import fused
 
 if TYPE_CHECKING:
     from unrolled.tasks._transducer import Batch, Encoded, Transducer
@@ -38,6 +40,7 @@ class Searching:
         unknown: what is put in for a word that the vocabulary has not: the word of the `source` that was looked at
             most; nothing (`drop`); or the `mark` as it is.
         temperature, top_k, top_p, min_p, typical, seed: of `sample`.
+        precision: what the compiled kernels multiply: `float32`, or numbers rounded to `bfloat16`, which is quicker.
     """
 
     decoding: Literal["beam", "sample"] = "beam"
@@ -58,6 +61,7 @@ class Searching:
     min_p: float = 0.0
     typical: float = 1.0
     seed: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Searching:
@@ -78,6 +82,12 @@ class Searching:
 
 def search(task: Transducer, batch: Batch, how: Searching) -> list[list[tuple[str, float]]]:
     """For each row, in the caller's order, the texts that were found, the best first, each with its score."""
+    # float32 is what is so anyhow: a precision that a caller has set around this is to hold.
+    with nullcontext() if how.precision == "float32" else fused.precision(how.precision):
+        return _texts(task, batch, how, _hypotheses(task, batch, how))
+
+
+def _hypotheses(task: Transducer, batch: Batch, how: Searching) -> list[list[Hypothesis]]:
     memory = task.network.encode(batch.sources, batch.copied)
     given: dict[str, Any] = {
         "batch": len(batch.rows), "begin": task.begin, "end": task.end, "constraints": _constraints(task, batch, how),
@@ -99,7 +109,7 @@ def search(task: Transducer, batch: Batch, how: Searching) -> list[list[tuple[st
             coverage_penalty=how.coverage_penalty, attention=attention_of if covers else None, source_lengths=lengths,
             **given,
         )  # fmt: skip
-    return _texts(task, batch, how, found)
+    return found
 
 
 def _constraints(task: Transducer, batch: Batch, how: Searching) -> Constraints:
