@@ -23,7 +23,7 @@ from unrolled.errors import BadData
 from unrolled.inspection.attention import attention
 from unrolled.training.events import Event
 
-NEW = ("unrolled", "chatbot", "blockchain", "selfie", "hashtag", "vlogger", "frobnicate", "quinoa")
+NEW = ("chatbot", "vlogger", "deepfake", "photobomb", "doomscrolling", "netizen", "hangry", "frobnicate")
 """Words to be said; those that the dictionary has are left out."""
 
 SMALL = {"hidden_size": 192, "encoder_hidden": 128, "word_size": 96, "attention_size": 128, "batch_rows": 128}
