@@ -33,6 +33,7 @@ from unrolled.layers.vectors import load_vectors
 from unrolled.layers.weight_drop import WeightDrop
 from unrolled.layers.zoneout import Zoneout
 from unrolled.lookup import NameIn, find
+from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._spellings import SpellingStore
 from unrolled.tasks.base import SomeTask
 
@@ -146,22 +147,16 @@ class Reader(nn.Module):
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
         """One packed batch. Rows keep their order through `sorted_indices`."""
-        order, rank, place, sizes = _packing([e.length for e in encoded])
+        order, rank, place, sizes = packing([e.length for e in encoded])
         index: dict[str, int] = {}
         forms = [index.setdefault(token, len(index)) for e in encoded for token in e.tokens]
         spellings = [self._spell(form) for form in index] if self.spelling is not None else []
-        moved = bool((order[1:] < order[:-1]).any())  # rows that came sorted need not be put back
-        packed = PackedSequence(
-            torch.from_numpy(np.concatenate([e.words for e in encoded])[place]),
-            torch.from_numpy(sizes),
-            torch.from_numpy(order) if moved else None,
-            torch.from_numpy(rank) if moved else None,
-        )
+        words = packed(np.concatenate([e.words for e in encoded])[place], order, rank, sizes)
         features = {
             name: torch.from_numpy(np.concatenate([e.features[name] for e in encoded])[place]) for name in self.features
         }
         return Batch(
-            packed,
+            words,
             torch.from_numpy(np.array(forms)[place]),
             list(index),
             spellings,
@@ -222,20 +217,6 @@ class Reader(nn.Module):
                 self._spelled.clear()
             self._spelled[form] = known
         return known
-
-
-def _packing(given: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows longest first, each row's rank among them, the place of each packed element, rows alive at each time."""
-    if len(given) == 1:  # nothing to sort, and a single sentence would feel it
-        zero = np.zeros(1, dtype=np.int64)
-        return zero, zero, np.arange(given[0]), np.ones(given[0], dtype=np.int64)
-    lengths = np.array(given)
-    order = np.argsort(-lengths, kind="stable")
-    row = np.repeat(np.arange(len(order)), lengths)
-    time = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return order, rank, np.lexsort((rank[row], time)), np.bincount(time)
 
 
 def start_with_vectors(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -15,7 +15,7 @@ from unrolled.decoding.constraints import Constraints
 from unrolled.decoding.greedy import greedy
 from unrolled.decoding.hypothesis import Hypothesis
 from unrolled.decoding.sampling import sample
-from unrolled.errors import BadOption, UnknownName
+from unrolled.errors import BadOption
 from unrolled.layers.encoder_decoder import attention_of
 from unrolled.unroll import fused
 
@@ -63,21 +63,14 @@ class Searching:
     seed: int = 1
     precision: Literal["float32", "bfloat16"] = "float32"
 
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Searching:
-        """Of options by name. Raises `UnknownName` for one that is none, `BadOption` for a value that cannot be."""
-        known = [f.name for f in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise UnknownName("option of decoding", name, known)
-        made = cls(**options)
-        if made.decoding not in ("beam", "sample"):
-            raise BadOption(f"decoding is 'beam' or 'sample', not {made.decoding!r}")
-        if made.unknown not in ("source", "drop", "mark"):
-            raise BadOption(f"unknown is 'source', 'drop' or 'mark', not {made.unknown!r}")
-        if made.best < 1:
-            raise BadOption(f"best must be 1 or more, not {made.best}")
-        return made
+    def __post_init__(self) -> None:
+        """Raise `BadOption` for a value that no search would refuse."""
+        if self.decoding not in ("beam", "sample"):
+            raise BadOption(f"decoding is 'beam' or 'sample', not {self.decoding!r}")
+        if self.unknown not in ("source", "drop", "mark"):
+            raise BadOption(f"unknown is 'source', 'drop' or 'mark', not {self.unknown!r}")
+        if self.best < 1:
+            raise BadOption(f"best must be 1 or more, not {self.best}")
 
 
 def search(task: Transducer, batch: Batch, how: Searching) -> list[list[tuple[str, float]]]:
@@ -134,7 +127,7 @@ def _texts(
 ) -> list[list[tuple[str, float]]]:
     symbols, size = task.target.vocabulary.symbols, len(task.target.vocabulary)
     texts = []
-    for row, several in zip(range(len(found)), found, strict=True):
+    for row, several in enumerate(found):
         made = []
         for hypothesis in several:
             tokens = [symbols[n] if n < size else batch.beyond[n - size] for n in hypothesis.tokens]
@@ -156,9 +149,7 @@ def _without_unknown(
     if how.unknown == "drop" or task.options["attention"] == "none":
         return [token for token, number in zip(tokens, hypothesis.tokens, strict=True) if number]
     one = task.collate([batch.rows[row]._replace(target=None)])
-    size = len(task.target.vocabulary)
-    before = [task.begin, *(0 if n >= size else n for n in hypothesis.tokens)]
-    read = pack_sequence([torch.tensor(before)])
+    read = pack_sequence([torch.tensor([task.begin, *hypothesis.tokens])])
     with torch.no_grad():
         (weights,) = task.network.attend(task.network.encode(one.sources, one.copied), read)
     for place in places:

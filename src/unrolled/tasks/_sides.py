@@ -50,6 +50,34 @@ class Side(NamedTuple):
         return np.where(np.isin(numbers, self.marks), 0, numbers)
 
 
+def learn_sides(
+    sources: Sequence[str],
+    targets: Sequence[str],
+    options: dict[str, Any],
+    *,
+    minimum_count: int,
+    marks: Sequence[str] = (),
+    **cutting: Any,
+) -> tuple[dict[str, Vocabulary], dict[str, Tokeniser]]:
+    """Vocabularies and tokenisers, `source` and `target`, for the training texts.
+
+    Args:
+        sources, targets: the texts.
+        options: the task's, of which `case` and `joining` are read; `longest_said` is set where it is not there.
+        minimum_count: a token seen less often is unknown.
+        marks: further symbols of the source.
+        cutting: `source_tokens`, `target_tokens` and `pieces`.
+
+    Raises `BadOption` where these do not fit each other.
+    """
+    joining, case = options.get("joining", "apart"), options.get("case", "keep")
+    ahead, back = tokenisers_for(sources, targets, {**cutting, "joining": joining, "case": case})
+    read, said = ahead.tokens_of_all(sources), back.tokens_of_all(targets)
+    options.setdefault("longest_said", 3 * max(map(len, said)) + 10)
+    vocabularies = vocabularies_of(read, said, minimum_count=minimum_count, joining=joining, marks=marks)
+    return vocabularies, {"source": ahead, "target": back}
+
+
 def tokenisers_for(
     sources: Sequence[str], targets: Sequence[str], options: Mapping[str, Any]
 ) -> tuple[Tokeniser, Tokeniser]:

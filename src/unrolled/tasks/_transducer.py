@@ -28,6 +28,7 @@ from unrolled.errors import BadData, BadOption
 from unrolled.layers.encoder_decoder import EncoderDecoder
 from unrolled.layers.encoder_decoder_options import EncoderDecoderOptions
 from unrolled.layers.scheduled import sampled
+from unrolled.tasks._packing import pack
 from unrolled.tasks._searching import Searching, search
 from unrolled.tasks._sides import BEGIN, END, Side
 from unrolled.tasks.base import Loss, Task
@@ -84,8 +85,11 @@ class Transducer(Task):
     def __init__(self, vocabularies: Mapping[str, Vocabulary], tokenisers: Mapping[str, Tokeniser]) -> None:
         super().__init__(vocabularies, tokenisers)
         o = self.options
-        for name, low, high in (("label_smoothing", 0, 1), ("scheduled_sampling", 0, 1.000001)):
-            if not low <= o[name] < high:
+        for name, fits in (
+            ("label_smoothing", 0 <= o["label_smoothing"] < 1),
+            ("scheduled_sampling", 0 <= o["scheduled_sampling"] <= 1),
+        ):
+            if not fits:
                 raise BadOption(f"{name} must be a share from 0 up to 1, not {o[name]}")
         if o["longest"] < 1:
             raise BadOption(f"longest must be 1 or more, not {o['longest']}")
@@ -108,10 +112,6 @@ class Transducer(Task):
     @abstractmethod
     def target_text(self, example: Any) -> str | None:
         """What the decoder is to say; None where it is not known."""
-
-    @abstractmethod
-    def filled(self, texts: Sequence[tuple[str, float]]) -> dict[str, Any]:
-        """The fields of a prediction, of what was found, the best first, each with its score."""
 
     # ------------------------------------------------------------------ numbers
 
@@ -141,14 +141,14 @@ class Transducer(Task):
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
         rows, beyond = list(encoded), dict[str, int]()
         copied: Tensor | None = None
-        sources = _packed([row.source for row in rows])
+        sources = pack([row.source for row in rows])
         if self.network.pointer is not None:
-            copied = _packed([self._copied(row, beyond) for row in rows]).data
+            copied = pack([self._copied(row, beyond) for row in rows]).data
         if any(row.target is None for row in rows):
             return Batch(sources, copied, None, None, rows, tuple(beyond))
         targets = [self._wanted(row, beyond) for row in rows]
-        before = _packed([np.concatenate([[self.begin], target]) for target in targets])
-        after = _packed([np.concatenate([target, [self.end]]) for target in targets])
+        before = pack([np.concatenate([[self.begin], target]) for target in targets])
+        after = pack([np.concatenate([target, [self.end]]) for target in targets])
         return Batch(sources, copied, before, after, rows, tuple(beyond))
 
     def _copied(self, row: Encoded, beyond: dict[str, int]) -> NDArray[np.int64]:
@@ -186,11 +186,9 @@ class Transducer(Task):
     @torch.no_grad()
     def perplexity(self, examples: Sequence[Any], *, batch_rows: int = 64) -> float:
         """e to the mean cross-entropy of a target's tokens, its end among them, in nats; dropout is off."""
-        was_training = self.training
-        self.eval()
         total, count = 0.0, 0
-        try:
-            encoded = sorted((self.encode(example) for example in examples), key=lambda e: -e.length)
+        encoded = sorted((self.encode(example) for example in examples), key=lambda e: -e.length)
+        with self.evaluating():
             for start in range(0, len(encoded), batch_rows):
                 batch = self.collate(encoded[start : start + batch_rows])
                 if batch.before is None or batch.after is None:
@@ -198,8 +196,6 @@ class Transducer(Task):
                 memory = self.network.encode(batch.sources, batch.copied)
                 total += float(self.network.losses(memory, batch.before, batch.after).data.double().sum())
                 count += len(batch.after.data)
-        finally:
-            self.train(was_training)
         return math.exp(min(total / count, 700.0))
 
     def check(self, examples: Sequence[Any]) -> dict[str, float]:
@@ -224,9 +220,10 @@ class Transducer(Task):
 
     def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
         """See `Searching` for the options."""
-        searching = Searching.of(options)
-        found = search(self, batch, searching)
-        return [self.filled(texts) for texts in found]
+        filled = []
+        for (text, score), *rest in search(self, batch, Searching(**options)):
+            filled.append({self.example.blank: text, "score": score, "alternatives": tuple(rest) or None})
+        return filled
 
     def align(self, examples: Sequence[Any], **options: Any) -> list[tuple[tuple[str, ...], tuple[str, ...], Tensor]]:
         """What each token of a target looked at, for examples whose target is known, or else predicted.
@@ -242,25 +239,6 @@ class Transducer(Task):
             read[place] = example
         batch = self.collate([self.encode(example) for example in read])
         assert batch.before is not None
-        self.eval()
-        with torch.no_grad():
+        with self.evaluating(), torch.no_grad():
             weights = self.network.attend(self.network.encode(batch.sources, batch.copied), batch.before)
         return [(row.tokens, (*row.said, END), w) for row, w in zip(batch.rows, weights, strict=True)]
-
-
-def _packed(rows: Sequence[NDArray[np.int64]]) -> PackedSequence:
-    """Rows one above the other, longest first; the caller's order is in the indices."""
-    lengths = np.array([len(row) for row in rows])
-    order = np.argsort(-lengths, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    row = np.repeat(np.arange(len(rows)), lengths)
-    time = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    place = np.lexsort((rank[row], time))
-    moved = bool((order[1:] < order[:-1]).any())
-    return PackedSequence(
-        torch.from_numpy(np.concatenate(rows)[place]),
-        torch.from_numpy(np.bincount(time)),
-        torch.from_numpy(order) if moved else None,
-        torch.from_numpy(rank) if moved else None,
-    )

@@ -18,7 +18,7 @@ from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData
 from unrolled.metrics.answers import answer_scores
 from unrolled.tasks._reader import CellName
-from unrolled.tasks._sides import CONTEXT, Cut, Joining, tokenisers_for, vocabularies_of
+from unrolled.tasks._sides import CONTEXT, Cut, Joining, learn_sides
 from unrolled.tasks._transducer import Transducer
 
 
@@ -98,14 +98,17 @@ class Answerer(Transducer):
             _must_have_answer(example)
         sources = [text for e in examples for text in (e.question, e.context) if text]
         targets = [e.answers[0] for e in examples]
-        cut: dict[str, Any] = {"source_tokens": source_tokens, "target_tokens": target_tokens, "pieces": pieces}
-        joining = options.get("joining", "apart")
-        cut |= {"case": options.get("case", "keep"), "joining": joining}
-        ahead, back = tokenisers_for(sources, targets, cut)
-        read, said = ahead.tokens_of_all(sources), back.tokens_of_all(targets)
-        vocabularies = vocabularies_of(read, said, minimum_count=minimum_count, joining=joining, marks=(CONTEXT,))
-        options.setdefault("longest_said", 3 * max(map(len, said)) + 10)
-        return cls(vocabularies, {"source": ahead, "target": back}, **options)
+        vocabularies, tokenisers = learn_sides(
+            sources,
+            targets,
+            options,
+            source_tokens=source_tokens,
+            target_tokens=target_tokens,
+            pieces=pieces,
+            minimum_count=minimum_count,
+            marks=(CONTEXT,),
+        )
+        return cls(vocabularies, tokenisers, **options)
 
     def source_tokens(self, example: Question) -> list[str]:
         question = self.source.tokeniser.tokens(example.question)
@@ -121,10 +124,6 @@ class Answerer(Transducer):
 
     def target_text(self, example: Question) -> str | None:
         return example.answers[0] if example.answers else None
-
-    def filled(self, texts: Sequence[tuple[str, float]]) -> dict[str, Any]:
-        (answer, score), *rest = texts
-        return {"answer": answer, "score": score, "alternatives": tuple(rest) or None}
 
     def score(self, predicted: Sequence[Question], gold: Sequence[Question]) -> dict[str, float]:
         """`exact_match` and `f1` of tokens, the best over all right answers; `perplexity` of the first of them."""

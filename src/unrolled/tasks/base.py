@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
@@ -170,18 +171,24 @@ class Task(nn.Module, ABC):
         # What stands in the blank is taken out: a prediction cannot see it, and a label never seen does no harm.
         encoded = [self.encode(_fill(example, {self.example.blank: None})) for example in read]
         answers: list[Any] = [None] * len(read)
-        was_training = self.training
-        if was_training:  # setting a mode walks through all modules, which a single sentence would feel
-            self.eval()
-        try:
+        with self.evaluating():
             for rows in in_order([e.length for e in encoded], elements=batch_elements, rows=batch_rows):
                 filled = self.decide(self.collate([encoded[row] for row in rows]), **options)
                 for row, found in zip(rows, filled, strict=True):
                     answers[row] = _fill(read[row], found)
+        return answers
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Within this the task is in evaluation mode; afterwards in its own again, however it ended."""
+        was_training = self.training
+        if was_training:  # setting a mode walks through all modules, which a single sentence would feel
+            self.eval()
+        try:
+            yield
         finally:
             if was_training:
                 self.train()
-        return answers
 
 
 def _place(name: str, value: Tensor) -> tuple[Any, ...]:

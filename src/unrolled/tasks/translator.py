@@ -19,7 +19,7 @@ from unrolled.metrics.edits import sequence_error_rate, symbol_error_rate, word_
 from unrolled.metrics.references import references_of
 from unrolled.metrics.translation import translation_scores
 from unrolled.tasks._reader import CellName
-from unrolled.tasks._sides import Cut, Joining, tokenisers_for, vocabularies_of
+from unrolled.tasks._sides import LEARNT, Cut, Joining, learn_sides
 from unrolled.tasks._transducer import Transducer
 
 
@@ -131,14 +131,16 @@ class Translator(Transducer):
         for example in examples:
             _must_have_target(example)
         sources, targets = [e.source for e in examples], [e.target or "" for e in examples]
-        cut: dict[str, Any] = {"source_tokens": source_tokens, "target_tokens": target_tokens, "pieces": pieces}
-        joining = options.get("joining", "apart")
-        cut |= {"case": options.get("case", "keep"), "joining": joining}
-        ahead, back = tokenisers_for(sources, targets, cut)
-        read, said = ahead.tokens_of_all(sources), back.tokens_of_all(targets)
-        vocabularies = vocabularies_of(read, said, minimum_count=minimum_count, joining=joining)
-        options.setdefault("longest_said", 3 * max(map(len, said)) + 10)
-        return cls(vocabularies, {"source": ahead, "target": back}, **options)
+        vocabularies, tokenisers = learn_sides(
+            sources,
+            targets,
+            options,
+            source_tokens=source_tokens,
+            target_tokens=target_tokens,
+            pieces=pieces,
+            minimum_count=minimum_count,
+        )
+        return cls(vocabularies, tokenisers, **options)
 
     def source_tokens(self, example: Pair) -> list[str]:
         return self.source.tokeniser.tokens(example.source)
@@ -146,14 +148,10 @@ class Translator(Transducer):
     def target_text(self, example: Pair) -> str | None:
         return example.target
 
-    def filled(self, texts: Sequence[tuple[str, float]]) -> dict[str, Any]:
-        (target, score), *rest = texts
-        return {"target": target, "score": score, "alternatives": tuple(rest) or None}
-
     @property
     def metric(self) -> str:  # type: ignore[override]
         """What decides which weights are best: `bleu` of running text, else `exact_match`."""
-        return "bleu" if self.target.tokeniser.name in ("words", "bpe", "unigram") else "exact_match"
+        return "bleu" if self.target.tokeniser.name in ("words", *LEARNT) else "exact_match"
 
     def score(self, predicted: Sequence[Pair], gold: Sequence[Pair]) -> dict[str, float]:
         """`bleu` and `chrf` (0 to 100) of running text; `exact_match`, of each source any of its targets counts, and
