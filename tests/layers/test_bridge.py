@@ -15,7 +15,8 @@ from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
 from unrolled.layers.bridge import Bridge
 from unrolled.layers.embedding import Embedding
-from unrolled.layers.encoder import Encoder, make_stack, padded
+from unrolled.layers.encoder import Encoder, padded
+from unrolled.layers.stack import make_stack
 
 CELLS: dict[str, Any] = {"gru": GRU, "lstm": LSTM}
 

@@ -10,8 +10,9 @@ from unrolled import state as states
 from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
 from unrolled.layers.embedding import Embedding
-from unrolled.layers.encoder import Encoder, make_stack, padded, vector
+from unrolled.layers.encoder import Encoder, padded, vector
 from unrolled.layers.recurrent import Bidirectional, Recurrent, Residual
+from unrolled.layers.stack import make_stack
 
 
 @pytest.mark.parametrize("lengths", [(2, 4, 1), (4, 4, 4), (3,), (5, 3, 1)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -24,7 +24,6 @@ from unrolled.unroll.attending import Attended
 pytestmark = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
 
 CELLS: dict[str, Callable[..., Cell]] = {"gru": GRU, "lstm": LSTM}
-ISAS = ("avx512bf16", "avx512", "avx2", "portable")
 TARGETS = {1: [5], 3: [6, 4, 1], 32: [9, 9, 8] + [7] * 5 + [4] * 11 + [3] * 6 + [1] * 7}
 SIZES = ((1, 1, 1, 1), (3, 7, 5, 9), (16, 32, 16, 16), (5, 300, 70, 50), (20, 33, 130, 128))
 """Of an element, of the memory, of the score, of the state."""
@@ -33,18 +32,6 @@ SIZES = ((1, 1, 1, 1), (3, 7, 5, 9), (16, 32, 16, 16), (5, 300, 70, 50), (20, 33
 @pytest.fixture(autouse=True)
 def _all_that_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "FEW", 0)
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run with the kernels of one instruction set."""
-    kernels = library.load()
-    assert kernels is not None
-    before = kernels.unrolled_isa()
-    if not kernels.unrolled_use(request.param.encode()):
-        pytest.skip(f"this machine cannot run {request.param}")
-    yield request.param
-    kernels.unrolled_use(before)
 
 
 class Case(NamedTuple):

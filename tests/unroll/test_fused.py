@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -28,7 +28,6 @@ CELLS: dict[str, Callable[..., Cell]] = {
     **{kind: cell for cell, kind in fused.KINDS.items()},
     "rnn_relu": lambda *sizes, **options: Elman(*sizes, nonlinearity="relu", **options),
 }
-ISAS = ("avx512bf16", "avx512", "avx2", "portable")
 LENGTHS = {1: [5], 3: [6, 4, 1], 32: [9, 9, 8] + [7] * 5 + [4] * 11 + [3] * 6 + [1] * 7}
 SIZES = (1, 7, 16, 50, 64, 256, 300)
 
@@ -36,20 +35,6 @@ SIZES = (1, 7, 16, 50, 64, 256, 300)
 @pytest.fixture(autouse=True)
 def _all_that_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "FEW", 0)
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run with the kernels of one instruction set."""
-    kernels = library.load()
-    assert kernels is not None
-    before = kernels.unrolled_isa()
-    if not kernels.unrolled_use(request.param.encode()):
-        pytest.skip(f"this machine cannot run {request.param}")
-    fused.forget()
-    yield request.param
-    kernels.unrolled_use(before)
-    fused.forget()
 
 
 def packed(lengths: list[int], features: int) -> PackedSequence:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -14,22 +14,9 @@ from unrolled.unroll import looking
 
 pytestmark = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
 
-ISAS = ("avx512bf16", "avx512", "avx2", "portable")
 BATCHES = {"one": [1] * 5, "three": [3, 2, 2, 2, 1, 1], "many": [33, 32, 30, 24, 13, 13, 8, 3, 2]}
 SIZES = ((1, 1), (7, 5), (32, 16), (300, 70), (33, 130))
 """Of the memory, of the score."""
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run with the kernels of one instruction set."""
-    kernels = library.load()
-    assert kernels is not None
-    before = kernels.unrolled_isa()
-    if not kernels.unrolled_use(request.param.encode()):
-        pytest.skip(f"this machine cannot run {request.param}")
-    yield request.param
-    kernels.unrolled_use(before)
 
 
 class Case(NamedTuple):

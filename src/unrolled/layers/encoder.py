@@ -7,19 +7,18 @@ Packed in, packed out. What attention looks at is padded, batch first and in the
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled import state as states
-from unrolled.cells.base import Cell, State
+from unrolled.cells.base import State
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.packed import caller_order, lengths, rows, times
-from unrolled.layers.recurrent import Bidirectional, Layer, Recurrent, Residual, Stack
+from unrolled.layers.recurrent import Bidirectional, Residual, Stack
 
 
 class Encoded(NamedTuple):
@@ -35,7 +34,7 @@ class Encoder(nn.Module):
 
     Args:
         embedding: of the source's words.
-        stack: of `make_stack`.
+        stack: of `stack.make_stack`.
         embedding_dropout: the probability with which a feature of the embedding is dropped, for a whole row.
     """
 
@@ -82,32 +81,3 @@ def padded(x: PackedSequence, fill: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     flat = x.data.new_full((batch * steps, *x.data.shape[1:]), fill).index_copy(0, place, x.data)
     mask = torch.arange(steps, device=device) < long.unsqueeze(1)
     return flat.unflatten(0, (batch, steps)), mask, long
-
-
-def make_stack(
-    size: int,
-    make: Callable[[int], Cell],
-    *,
-    layers: int,
-    directions: Literal["both", "forward"],
-    connections: Literal["plain", "residual"],
-    dropout: float,
-) -> Stack:
-    """Layers of cells on top of each other.
-
-    Args:
-        size: features of an element that the lowest layer reads.
-        make: a cell that reads so many features.
-        layers: how many.
-        directions: `both`: each layer reads forwards and backwards, and shows both side by side.
-        connections: `residual`: each layer that gives as many features as it reads adds them to its output.
-        dropout: the probability with which a feature is dropped between layers, for a whole row.
-    """
-    made: list[Layer] = []
-    for _ in range(layers):
-        layer: Layer = Bidirectional(make(size), make(size)) if directions == "both" else Recurrent(make(size))
-        if connections == "residual" and layer.input_size == layer.output_size:
-            layer = Residual(layer)
-        made.append(layer)
-        size = layer.output_size
-    return Stack(made, between=LockedDropout(dropout))

@@ -12,8 +12,8 @@ and targets are each sorted by their own lengths.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -22,8 +22,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from unrolled import state as states
 from unrolled.cells.base import Cell
-from unrolled.cells.initialise import initialise_
-from unrolled.errors import BadOption, UnknownName
+from unrolled.errors import BadOption
 from unrolled.layers.additive import Additive
 from unrolled.layers.attend import Attention, Source, of_elements
 from unrolled.layers.attention import ConcatScore, QueryScore
@@ -31,7 +30,7 @@ from unrolled.layers.bridge import Bridge
 from unrolled.layers.coverage import coverage_loss
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
-from unrolled.layers.encoder import Encoder, make_stack, padded, vector
+from unrolled.layers.encoder import Encoder, padded, vector
 from unrolled.layers.encoder_decoder_options import EncoderDecoderOptions
 from unrolled.layers.memory import Copies, DecoderState, Memory
 from unrolled.layers.multihead import MultiHead
@@ -40,8 +39,8 @@ from unrolled.layers.packed import caller_order, lengths, to_padded
 from unrolled.layers.pointer import Pointer, copies
 from unrolled.layers.readout import Readout
 from unrolled.layers.softmax import Softmax
+from unrolled.layers.stack import make_cell, make_stack
 from unrolled.layers.stacked_decoder import Shown, StackedDecoder, input_sizes
-from unrolled.lookup import find
 
 CHUNK = 512
 """Elements whose logits are there at the same time, where the likeliest word is looked for."""
@@ -324,17 +323,8 @@ def _attention(o: EncoderDecoderOptions, memory: int, query: int) -> Attention |
 
 def _maker(o: EncoderDecoderOptions, hidden: int) -> Callable[[int], Cell]:
     """What makes a cell of a layer that reads so many features."""
-    made: Any = find("unrolled.cells", o.cell, Cell, "cell")
-    given = o.cell_options or {}
-    known = [p.name for p in inspect.signature(made).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    for name in given:
-        if name not in known:
-            raise UnknownName(f"option of the cell {o.cell}", name, known)
+    return partial(_cell, o, hidden)
 
-    def make(size: int) -> Cell:
-        cell: Cell = made(size, hidden, **given)
-        has_forget_bias = "f" in cell.keeps and getattr(cell, "bias_ih", None) is not None
-        initialise_(cell, o.initialisation, forget_bias=o.forget_bias if has_forget_bias else None)
-        return cell
 
-    return make
+def _cell(o: EncoderDecoderOptions, hidden: int, size: int) -> Cell:
+    return make_cell(o.cell, size, hidden, o.cell_options, initialisation=o.initialisation, forget_bias=o.forget_bias)

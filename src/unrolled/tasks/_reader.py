@@ -10,7 +10,6 @@ word of the batch, and its vector is then handed to all places where the word st
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple
@@ -21,18 +20,18 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.cells.base import Cell
-from unrolled.cells.initialise import initialise_
 from unrolled.data.vocabulary import Vocabulary
-from unrolled.errors import BadOption, UnknownName
+from unrolled.errors import BadOption
 from unrolled.layers.characters import CharacterCNN, CharacterLSTM
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.packed import caller_order, lengths
-from unrolled.layers.recurrent import Bidirectional, Layer, Recurrent, Residual, Stack
+from unrolled.layers.recurrent import Stack
+from unrolled.layers.stack import make_cell, make_stack
 from unrolled.layers.vectors import load_vectors
 from unrolled.layers.weight_drop import WeightDrop
 from unrolled.layers.zoneout import Zoneout
-from unrolled.lookup import NameIn, find
+from unrolled.lookup import NameIn
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._spellings import SpellingStore
 from unrolled.tasks.base import SomeTask
@@ -264,35 +263,22 @@ def _counts(vocabulary: Vocabulary) -> Tensor:
 
 
 def _stack(size: int, o: ReaderOptions) -> Stack:
-    layers: list[Layer] = []
-    for _ in range(o.layers):
-        layer: Layer
-        if o.directions == "both":
-            layer = Bidirectional(_cell(size, o), _cell(size, o))
-        else:
-            layer = Recurrent(_cell(size, o))
-        if o.connections == "residual" and layer.input_size == layer.output_size:
-            layer = Residual(layer)
-        layers.append(layer)
-        size = layer.output_size
-    return Stack(layers, between=LockedDropout(o.dropout))
+    return make_stack(
+        size,
+        lambda features: _cell(features, o),
+        layers=o.layers,
+        directions=o.directions,
+        # What is skipped stands beside what the whole stack gives, not inside it.
+        connections="residual" if o.connections == "residual" else "plain",
+        dropout=o.dropout,
+    )
 
 
 def _cell(size: int, o: ReaderOptions) -> Cell:
-    made: Any = find("unrolled.cells", o.cell, Cell, "cell")
-    given = o.cell_options or {}
-    known = [p.name for p in inspect.signature(made).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    for name in given:
-        if name not in known:
-            raise UnknownName(f"option of the cell {o.cell}", name, known)
-    cell: Cell = made(size, o.hidden_size, **given)
-    forget_bias = o.forget_bias if o.chrono is None and _has_forget_bias(cell) else None
-    initialise_(cell, o.initialisation, forget_bias=forget_bias, chrono=o.chrono)
+    cell = make_cell(
+        o.cell, size, o.hidden_size, o.cell_options,
+        initialisation=o.initialisation, forget_bias=o.forget_bias, chrono=o.chrono,
+    )  # fmt: skip
     if o.weight_drop:
         cell = WeightDrop(cell, o.weight_drop)
     return Zoneout(cell, o.zoneout) if o.zoneout else cell
-
-
-def _has_forget_bias(cell: Cell) -> bool:
-    """Whether the cell has a forget gate, by name and by what it does, and a bias to open it with."""
-    return "f" in cell.keeps and getattr(cell, "bias_ih", None) is not None
