@@ -45,7 +45,10 @@ def tree_map(function: Callable[..., Any], state: State, *others: State) -> Stat
                 raise ValueError(f"states must be nested alike: one has the keys {sorted(state)}, another has not")
         return {key: tree_map(function, state[key], *(other[key] for other in others)) for key in state}
     if isinstance(state, (tuple, list)):
-        parts = [tree_map(function, *parts) for parts in zip(state, *others, strict=True)]
+        if others:
+            parts = [tree_map(function, *parts) for parts in zip(state, *others, strict=True)]
+        else:  # a search does this at every step
+            parts = [function(part) if isinstance(part, Tensor) else tree_map(function, part) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
     raise TypeError(f"a state is a tensor, or a tuple, list or dict of states, not {type(state).__name__}")
 

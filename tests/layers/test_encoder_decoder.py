@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from unrolled import state as states
 from unrolled.errors import BadOption
+from unrolled.kernels import library
 from unrolled.layers.encoder_decoder import EncoderDecoder, attention_of
 from unrolled.unroll import fused
 
@@ -166,6 +167,36 @@ def test_a_step_changes_neither_state_nor_memory(case: tuple[EncoderDecoder, Any
     twice, _ = one.step(torch.tensor([1, 3, 4, 5]), memory.state, memory)
     assert torch.equal(once, twice)
     assert all(torch.equal(a, b) for a, b in zip(before, states.leaves(memory), strict=True))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("options", MADE[::3], ids=shown)
+def test_a_step_made_ready_for_a_search_is_the_step_to_the_last_bit(
+    options: dict[str, Any], precision: str, network: Callable[..., EncoderDecoder], pairs: Callable[..., Any]
+) -> None:
+    one, batch = network(**options).float(), pairs(copies=options.get("copying") == "pointer")
+    with torch.no_grad(), fused.precision(precision):
+        memory, step = batch.memory(one), one.stepper()
+        state = other = memory.state
+        tokens = torch.tensor([1, 1, 1, 1])
+        for order in (torch.tensor([3, 0, 1, 2]), torch.tensor([1, 1, 2, 0]), torch.tensor([2])):
+            logits, state = one.step(tokens, state, memory)
+            found, other = step(tokens, other, memory)
+            assert torch.equal(logits, found)
+            for a, b in zip(states.leaves(state), states.leaves(other), strict=True):
+                assert torch.equal(a, b)
+            # Rows move and leave, and the memory with them.
+            state, other, memory = (states.select(each, order) for each in (state, other, memory))
+            tokens = logits.argmax(dim=1)[order] % len(one.target.weight)
+
+
+@pytest.mark.skipif(library.load() is None, reason="there are no compiled kernels")
+def test_what_the_kernels_do_not_run_is_not_made_ready(network: Callable[..., EncoderDecoder]) -> None:
+    with torch.no_grad():
+        assert network().float().stepper().keywords["prepared"] is not None
+        assert network().stepper().keywords["prepared"] is None  # float64
+        assert network(cell="lstm_layernorm").float().stepper().keywords["prepared"] is None
+    assert network().float().stepper().keywords["prepared"] is None  # with gradients
 
 
 def test_gradients_reach_every_parameter(case: tuple[EncoderDecoder, Any]) -> None:

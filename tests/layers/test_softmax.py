@@ -21,7 +21,7 @@ from unrolled.unroll import fused
 
 needs_kernels = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
 
-ISAS = ("avx512bf16", "avx512", "avx2", "portable")
+ISAS = ("amx", "avx512bf16", "avx512", "avx2", "portable")
 WORDS, HIDDEN, ROWS = (1, 2, 17, 1000, 4099), (1, 7, 64, 300), (1, 3, 65, 700)
 
 

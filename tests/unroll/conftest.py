@@ -9,7 +9,7 @@ import pytest
 from unrolled.kernels import library
 from unrolled.unroll import fused
 
-ISAS = ("avx512bf16", "avx512", "avx2", "portable")
+ISAS = ("amx", "avx512bf16", "avx512", "avx2", "portable")
 
 
 @pytest.fixture(params=ISAS)

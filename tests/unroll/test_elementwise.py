@@ -29,7 +29,7 @@ LENGTHS = {1: [6], 3: [5, 2, 1], 32: [9, 9, 8, 7, *[5] * 10, *[2] * 9, *[1] * 9]
 HIDDEN = (1, 7, 16, 50, 64, 256, 300)
 
 
-@pytest.fixture(params=["avx512bf16", "avx512", "avx2", "portable"])
+@pytest.fixture(params=["amx", "avx512bf16", "avx512", "avx2", "portable"])
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run under the named instruction set, where this machine has it."""
     loaded = library.load()

@@ -44,6 +44,7 @@ class Masks:
         self._phrases: list[Whole] = [np.array(each, dtype=np.int64) for each in same]
         self.reads_history = bool(self._ngram or self._phrases)
         required = (phrase for source in constraints.phrases(batch) for phrase in source)
+        self._columns: dict[tuple[bool, int], Tensor] = {}
         self._highest = max(begin, end, *(token for each in (*banned, *prefixes, *required) for token in each))
         self._lowest = min(begin, end)
 
@@ -58,9 +59,7 @@ class Masks:
 
         Raises `BadOption` where a mark or a constraint names a token that the vocabulary does not have.
         """
-        if self._highest >= log_p.shape[1] or self._lowest < 0:
-            number = self._lowest if self._lowest < 0 else self._highest
-            raise BadOption(f"there is no token {number}: the vocabulary has {log_p.shape[1]}")
+        self._must_be_of(log_p.shape[1])
         forced = self._prefix[length].take(sources) if length < len(self._prefix) else None
         rows = None if forced is None else torch.from_numpy(np.flatnonzero(forced >= 0)).to(log_p.device)
         if forced is not None and rows is not None:
@@ -75,6 +74,28 @@ class Masks:
         if rows is not None:
             log_p.index_fill_(0, rows, -torch.inf)
             log_p[rows, tokens] = kept
+
+    def everywhere(self, length: int, vocabulary: int) -> Tensor | None:
+        """Which tokens no row may take now, (vocabulary,), uint8; None where that is another thing for each row.
+
+        Raises `BadOption` as `apply`.
+        """
+        if self.reads_history or length < len(self._prefix):
+            return None
+        self._must_be_of(vocabulary)
+        short = length < self._minimum
+        columns = self._columns.get((short, vocabulary))
+        if columns is None:
+            columns = torch.zeros(vocabulary, dtype=torch.uint8)
+            columns[self._tokens] = 1
+            columns[self._end] |= short
+            self._columns[short, vocabulary] = columns
+        return columns
+
+    def _must_be_of(self, vocabulary: int) -> None:
+        if self._highest >= vocabulary or self._lowest < 0:
+            number = self._lowest if self._lowest < 0 else self._highest
+            raise BadOption(f"there is no token {number}: the vocabulary has {vocabulary}")
 
     def _look_back(self, log_p: Tensor, length: int, history: Whole) -> None:
         found = [_last_of_phrases(each, history) for each in self._phrases if length >= each.shape[1] - 1]

@@ -29,9 +29,11 @@ from unrolled.decoding.step import (
     device_of,
     few_are_left,
     log_probabilities,
+    require_logits,
     require_numbers,
     to_numpy,
 )
+from unrolled.kernels import leading as likeliest
 from unrolled.state import State
 
 
@@ -131,20 +133,33 @@ class Search:
 
     def _candidates(self, logits: Tensor, state: State) -> Candidates:
         """What each row may go on with, (rows, candidates), with the log-probabilities of the whole hypotheses."""
-        rows = self._rows.of_rows
-        self._table = log_p = log_probabilities(logits, len(rows), self._table)
-        self._masks.apply(log_p, rows, self._length, self._history)
-        if self._required is not None and self._occurred is not None:
-            self._required.mask_end(log_p, rows, self._occurred)
-        best, tokens = (to_numpy(each) for each in leading(log_p, min(self._width, log_p.shape[1])))
+        rows, log_p = self._rows.of_rows, None
+        require_logits(logits, len(rows))
+        found = self._likeliest(logits)
+        if found is None:
+            self._table = log_p = log_probabilities(logits, len(rows), self._table)
+            self._masks.apply(log_p, rows, self._length, self._history)
+            if self._required is not None and self._occurred is not None:
+                self._required.mask_end(log_p, rows, self._occurred)
+            found = leading(log_p, min(self._width, log_p.shape[1]))
+        best, tokens = (to_numpy(each) for each in found)
         if not (best[:, 0] > -np.inf).all():
             self._set_apart(best)
         if self._coverage is not None:
             self._coverage.add(state, len(rows))
         candidates = Candidates(best, tokens, tokens)
-        if self._required is not None and self._occurred is not None and self._history is not None:
-            candidates = self._required.candidates(log_p, best, tokens, rows, self._history, self._occurred)
+        required, occurred, history = self._required, self._occurred, self._history
+        if log_p is not None and required is not None and occurred is not None and history is not None:
+            candidates = required.candidates(log_p, best, tokens, rows, history, occurred)
         return candidates._replace(log_p=self._log_p[:, None] + np.minimum(candidates.log_p, 0.0))
+
+    def _likeliest(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
+        """By the compiled kernels, where all rows may be followed by the same tokens; None elsewhere."""
+        count = min(self._width, logits.shape[1])
+        if self._required is not None or not likeliest.supports(logits, count):
+            return None
+        barred = self._masks.everywhere(self._length, logits.shape[1])
+        return None if barred is None else likeliest.find(logits, count, barred)
 
     def _set_apart(self, best: Real) -> None:
         """Where nothing may follow, a hypothesis ends as it is. What empty rows say does not matter: what goes on from

@@ -50,12 +50,17 @@ def log_probabilities(logits: Tensor, rows: int, room: Tensor | None = None) -> 
 
     Raises `ValueError` where the logits are not (rows, vocabulary).
     """
-    if logits.dim() != 2 or logits.shape[0] != rows or not logits.shape[1]:
-        raise ValueError(f"logits of shape {tuple(logits.shape)} where ({rows}, vocabulary) is due")
+    require_logits(logits, rows)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     if room is None or room.shape[0] < rows or room.shape[1:] != logits.shape[1:] or room.dtype != logits.dtype:
         return torch.log_softmax(logits, 1)
     return torch.log_softmax(logits, 1, out=room[:rows])
+
+
+def require_logits(logits: Tensor, rows: int) -> None:
+    """Raise `ValueError` where logits are not (rows, vocabulary)."""
+    if logits.dim() != 2 or logits.shape[0] != rows or not logits.shape[1]:
+        raise ValueError(f"logits of shape {tuple(logits.shape)} where ({rows}, vocabulary) is due")
 
 
 def to_numpy(tensor: Tensor) -> NDArray[Any]:

@@ -29,6 +29,7 @@ FLAGS = (
 QUIET = ("-Wno-maybe-uninitialized",)
 INSTRUCTION_SETS = {
     "x86_64": {
+        "amx": ("-march=x86-64-v4", "-mavx512bf16", "-DAMX"),
         "avx512bf16": ("-march=x86-64-v4", "-mavx512bf16"),
         "avx512": ("-march=x86-64-v4",),
         "avx2": ("-mavx2", "-mfma"),
@@ -62,10 +63,14 @@ def build(target: Path = LIBRARY, *, flags: Sequence[str] = (), command: Sequenc
     command = list(command or compiler() or ())
     if not command:
         raise FileNotFoundError("there is no C++ compiler (looked for $CXX, c++, g++, clang++)")
-    sets = INSTRUCTION_SETS.get(architecture(command), {"portable": ()})
+    sets = dict(INSTRUCTION_SETS.get(architecture(command), {"portable": ()}))
     with tempfile.TemporaryDirectory() as scratch:
+        lacking: tuple[str, ...] = ()
+        if "amx" in sets and not _knows_amx(command, Path(scratch)):
+            del sets["amx"]
+            lacking = ("-DNO_AMX",)
         jobs = [("isa.cpp", name, (f"-DISA={name}", *more)) for name, more in sets.items()]
-        jobs += [(path.name, path.stem, ()) for path in sorted(SOURCES.glob("*.cpp")) if path.name != "isa.cpp"]
+        jobs += [(path.name, path.stem, lacking) for path in sorted(SOURCES.glob("*.cpp")) if path.name != "isa.cpp"]
         objects = [str(Path(scratch) / f"{name}.o") for _, name, _ in jobs]
         with ThreadPoolExecutor(os.cpu_count()) as workers:
             compiling = [
@@ -83,6 +88,14 @@ def build(target: Path = LIBRARY, *, flags: Sequence[str] = (), command: Sequenc
         shutil.copyfile(made, beside)
         os.replace(beside, target)
     return target
+
+
+def _knows_amx(command: Sequence[str], scratch: Path) -> bool:
+    """Whether the assembler has the tiles' instructions; that of the GNU tools has them since 2020."""
+    probe = scratch / "probe.cpp"
+    probe.write_text('void release() { __asm__ volatile("tdpbf16ps %tmm2, %tmm1, %tmm0\\n\\ttilerelease"); }\n')
+    compiling = [*command, "-c", str(probe), "-o", str(scratch / "probe.o")]
+    return subprocess.run(compiling, capture_output=True, check=False).returncode == 0
 
 
 def architecture(command: Sequence[str]) -> str:

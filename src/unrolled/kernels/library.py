@@ -120,6 +120,22 @@ class Softmax(Structure):
     ]
 
 
+class Leading(Structure):
+    """`csrc/leading_types.h`: the likeliest words of rows of logits."""
+
+    _fields_ = [
+        ("logits", c_void_p),
+        ("rows", c_int64),
+        ("words", c_int64),
+        ("stride", c_int64),
+        ("barred", c_void_p),
+        ("count", c_int64),
+        ("best", c_void_p),
+        ("places", c_void_p),
+        ("norms", c_void_p),
+    ]
+
+
 _FUNCTIONS = {
     "unrolled_isa": (c_char_p, []),
     "unrolled_use": (c_int64, [c_char_p]),
@@ -147,6 +163,7 @@ _FUNCTIONS = {
     "unrolled_linear_backward": (None, [POINTER(Linear), c_int64, c_int64]),
     "unrolled_softmax_room": (c_int64, [c_int64, POINTER(Softmax), c_int64]),
     "unrolled_softmax": (None, [c_int64, POINTER(Softmax), c_int64]),
+    "unrolled_leading": (None, [POINTER(Leading), c_int64]),
     **attention_types.FUNCTIONS,
 }
 

@@ -32,7 +32,7 @@ def multiply(
 ) -> None:
     """c = a b + bias, or c += a b. a: (rows, depth); by: b, (depth, columns), in panels; c: (rows, columns)."""
     product = Product(
-        a.data_ptr(), a.stride(0), len(a), a.shape[1], c.shape[1], by.data_ptr(),
+        a.data_ptr(), a.stride(0), a.shape[0], a.shape[1], c.shape[1], by.data_ptr(),
         None if bias is None else bias.data_ptr(), c.data_ptr(), c.stride(0), add,
     )  # fmt: skip
     needed().unrolled_matrix_multiply(half, ctypes.byref(product), threads)

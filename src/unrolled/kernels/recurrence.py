@@ -282,7 +282,7 @@ def _look_at(x: Tensor, sizes: Tensor, starts: Tensor) -> None:
         raise ValueError(f"x must have 2 axes, sizes and starts 1: {x.shape}, {sizes.shape}, {starts.shape}")
     if not (sizes.is_contiguous() and starts.is_contiguous()):
         raise ValueError("sizes and starts must be contiguous")
-    if not needed().unrolled_adds_up(sizes.data_ptr(), starts.data_ptr(), len(sizes), len(x)):
+    if not needed().unrolled_adds_up(sizes.data_ptr(), starts.data_ptr(), sizes.shape[0], x.shape[0]):
         raise ValueError(
             "sizes must be above zero and never grow, starts be the sums of those before, and all add up to the "
             f"elements: sizes {sizes.tolist()}, {len(x)} elements"

@@ -7,6 +7,7 @@ not change between two ticks, buffers, pointers, is made once, and a tick is one
 from __future__ import annotations
 
 import ctypes
+from functools import lru_cache
 from itertools import cycle
 
 import torch
@@ -42,10 +43,10 @@ def tick(kind: str, packed: Packed, x: Tensor, state: tuple[Tensor, ...]) -> tup
     Raises:
         ValueError: shapes, types or devices are other ones.
     """
-    k, batch, hidden, output = KINDS[kind], len(x), packed.hidden, packed.output
+    k, batch, hidden, output = KINDS[kind], x.shape[0], packed.hidden, packed.output
     x, h0 = checked(x, batch, packed.input), checked(state[0], batch, output)
     c = checked(state[1], batch, hidden).clone() if k.memory else None
-    sizes, h, gates = torch.tensor([batch]), x.new_empty(batch, output), x.new_empty(batch, k.width * hidden)
+    sizes, h, gates = _sizes(batch), x.new_empty(batch, output), x.new_empty(batch, k.width * hidden)
     middle = x.new_empty(batch, hidden) if k.middle else None
     layer = _layer(kind, packed, batch, sizes, gates, middle, c)
     layer.h0, layer.h = h0.data_ptr(), h.data_ptr()
@@ -62,6 +63,12 @@ def checked(x: Tensor, batch: int, features: int) -> Tensor:
     if x.shape != (batch, features) or x.dtype is not torch.float32 or not x.is_cpu or batch < 1:
         raise ValueError(f"wanted is float32 of {(batch, features)} on the CPU, 1 row or more, not {describe(x)}")
     return x.contiguous()
+
+
+@lru_cache(maxsize=256)
+def _sizes(batch: int) -> Tensor:
+    """Rows of a single time step; to be read only. A tensor takes longer to be made than to be read."""
+    return torch.tensor([batch])
 
 
 def _work(kind: str, packed: Packed, batch: int) -> int:

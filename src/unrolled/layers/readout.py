@@ -11,6 +11,7 @@ tanh.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -39,12 +40,15 @@ class Readout(nn.Module):
         self.output_size = hidden if kind == "state" else output
         self.map = None if kind == "state" else Linear(self.word + hidden + context, output)
 
-    def forward(self, h: Tensor, c: Tensor | None, x: Tensor) -> Tensor:
-        """h: (elements, hidden), c: (elements, context), x: (elements, word) -> (elements, output)."""
+    def forward(self, h: Tensor, c: Tensor | None, x: Tensor, by: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """h: (elements, hidden), c: (elements, context), x: (elements, word) -> (elements, output).
+
+        by: the linear map, where it has been made ready for a search.
+        """
         if self.map is None:
             return h
         parts = [*([x] if self.word else []), h, *([] if c is None else [c])]
-        return self.map(torch.cat(parts, dim=1) if len(parts) > 1 else h).tanh()
+        return (by or self.map)(torch.cat(parts, dim=1) if len(parts) > 1 else h).tanh()
 
     def known(self, x: Tensor) -> Tensor:
         """The words' share, for a loop: x: (elements, word) -> (elements, output), or without features if it has none.

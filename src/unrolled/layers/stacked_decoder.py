@@ -19,6 +19,7 @@ that; what it reads of the words was made for all of them beforehand.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -33,6 +34,7 @@ from unrolled.kernels.feeding import Reads
 from unrolled.layers.attend import Attention, Looked, Source, of_elements
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.memory import DecoderState, Memory
+from unrolled.layers.prepared import Look, Prepared, Tick
 from unrolled.layers.readout import Readout
 from unrolled.unroll import attending_fused, choose, feeding, feeding_fused, fused, halves, in_turn
 
@@ -126,18 +128,23 @@ class StackedDecoder(nn.Module):
         cell = self._cell(0)
         return type(cell) in fused.KINDS and fused.kind_of(cell) in KNOWN
 
-    def step(self, x: Tensor, state: DecoderState, memory: Memory) -> tuple[Shown, DecoderState]:
-        """One step of decoding, without dropout. x: (batch, word); everything has these rows."""
+    def step(
+        self, x: Tensor, state: DecoderState, memory: Memory, prepared: Prepared | None = None
+    ) -> tuple[Shown, DecoderState]:
+        """One step of decoding, without dropout. x: (batch, word), all else has these rows; prepared: by `prepare`."""
         vector = some(memory.vector)
         words = x if vector is None else torch.cat([x, vector], dim=1)
+        ticks: Sequence[Tick] = [partial(choose.step, self._cell(k)) for k in range(len(self.cells))]
+        if prepared is not None:
+            ticks = prepared.ticks
 
         def lowest(rest: list[Tensor], before: State) -> tuple[Tensor, State]:
-            return choose.step(self._cell(0), torch.cat([words, *rest], dim=1) if rest else words, before)
+            return ticks[0](torch.cat([words, *rest], dim=1) if rest else words, before)
 
-        cells = [self._cell(k) for k in range(len(self.cells))]
-        (h, looked), after = self._tick(lowest, cells, state, memory, [None] * len(cells))
-        contexts = self._contexts(looked, memory, _single(len(x)))
-        readouts = self.readout(h, contexts, x)
+        look = None if prepared is None else prepared.look
+        (h, looked), after = self._tick(lowest, ticks[1:], state, memory, [None] * len(ticks[1:]), look)
+        contexts = self._contexts(looked, memory, _single(x.shape[0]))
+        readouts = self.readout(h, contexts, x, None if prepared is None else prepared.readout)
         shown = Shown(h, contexts, None if looked is None else looked.weights, readouts)
         return shown, after._replace(fed=readouts) if self.is_fed else after
 
@@ -225,8 +232,9 @@ class StackedDecoder(nn.Module):
             def lowest(rest: list[Tensor], before: State) -> tuple[Tensor, State]:
                 return halves.step(cells[0], share, rest, before)
 
-            dropped = [None, *(None if mask is None else mask[: len(share)] for mask in masks)]
-            (h, looked), after = self._tick(lowest, cells, state, memory, dropped)
+            dropped = [None if mask is None else mask[: len(share)] for mask in masks]
+            above = [partial(choose.step, cell) for cell in cells[1:]]
+            (h, looked), after = self._tick(lowest, above, state, memory, dropped)
             contexts = self._contexts(looked, memory, _single(len(share)))
             readouts = self.readout.step(said, h, contexts)
             shown = [t for t in (h, contexts, None if looked is None else looked.weights, readouts) if t is not None]
@@ -256,29 +264,38 @@ class StackedDecoder(nn.Module):
     def _tick(
         self,
         lowest: Lowest,
-        cells: Sequence[Cell],
+        above: Sequence[Tick],
         state: DecoderState,
         memory: Memory,
         masks: Sequence[Tensor | None],
+        prepared: Look | None = None,
     ) -> tuple[tuple[Tensor, Looked | None], DecoderState]:
-        """One step of all layers and attention: the topmost output, what was looked at; the state, but for `fed`."""
-        looked, covered, rest = None, some(state.covered), [] if isinstance(state.fed, tuple) else [state.fed]
-        sizes = _single(states.rows(state))
+        """One step of all layers and attention: the topmost output, what was looked at; the state, but for `fed`.
+
+        above, masks: the layers above the lowest, and what is dropped before each; prepared: looks for attention.
+        """
+        looked, rest = None, [] if isinstance(state.fed, tuple) else [state.fed]
+
+        def look(queries: Tensor) -> Looked:
+            if prepared is not None and isinstance(memory.source, Source):
+                return prepared(queries, memory.source)
+            return self._look(queries, _single(queries.shape[0]), memory, some(state.covered))
+
         if self.place == "before":
-            looked = self._look(states.leaves(state.layers[0])[0], sizes, memory, covered)
+            looked = look(states.leaves(state.layers[0])[0])
             rest.append(looked.contexts)
         h, first = lowest(rest, state.layers[0])
         if self.place == "between":
-            looked = self._look(h, sizes, memory, covered)
+            looked = look(h)
         after = [first]
-        for cell, mask, layer in zip(cells[1:], masks[1:], state.layers[1:], strict=True):
+        for tick, mask, layer in zip(above, masks, state.layers[1:], strict=True):
             below = h if mask is None else h * mask
             read = below if self.place != "between" or looked is None else torch.cat([below, looked.contexts], dim=1)
-            h, layer = choose.step(cell, read, layer)
+            h, layer = tick(read, layer)
             h = h + below if self.is_residual else h
             after.append(layer)
         if self.place == "after":
-            looked = self._look(h, sizes, memory, covered)
+            looked = look(h)
         weights: Tensor | tuple[()] = () if looked is None else looked.weights
         return (h, looked), DecoderState(tuple(after), (), weights, _added(state.covered, looked))
 
@@ -307,8 +324,9 @@ def some(value: Tensor | tuple[()]) -> Tensor | None:
     return value if isinstance(value, Tensor) else None
 
 
+@lru_cache(maxsize=256)
 def _single(rows: int) -> Tensor:
-    """The batch sizes of a single step."""
+    """The batch sizes of a single step; to be read only."""
     return torch.tensor([rows])
 
 

@@ -85,7 +85,8 @@ def _hypotheses(task: Transducer, batch: Batch, how: Searching) -> list[list[Hyp
     given: dict[str, Any] = {
         "batch": len(batch.rows), "begin": task.begin, "end": task.end, "constraints": _constraints(task, batch, how),
     }  # fmt: skip
-    step, state = task.network.step, memory.state
+    with torch.no_grad():
+        step, state = task.network.stepper(), memory.state
     found: list[list[Hypothesis]]
     if how.decoding == "sample":
         seeds = [how.seed] * len(batch.rows)

@@ -33,6 +33,9 @@ from unrolled.tasks._searching import Searching, search
 from unrolled.tasks._sides import BEGIN, END, Side
 from unrolled.tasks.base import Loss, Task
 
+LONGER = 1.25
+"""What a batch's longest target has of the mean one's tokens, about: examples of like length stand together."""
+
 
 class Encoded(NamedTuple):
     """One example in numbers.
@@ -201,6 +204,13 @@ class Transducer(Task):
     def check(self, examples: Sequence[Any]) -> dict[str, float]:
         """Greedy: many checks are made, and a beam takes several times as long."""
         return self.score(self.predict(examples, batch_rows=64, beam=1), examples)
+
+    def rehearse(self, examples: Sequence[Any]) -> None:
+        """Before it has learnt, a decoder ends too early or not at all: here it says as much as the targets have."""
+        said = [len(self.encode(example).said) for example in examples]
+        length = min(max(1, round(LONGER * sum(said) / len(said))), self.options["longest_said"])
+        bounds = {"minimum_length": length, "maximum_length": length}
+        self.score(self.predict(examples, batch_rows=64, beam=1, **bounds), examples)
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -143,6 +143,10 @@ class Task(nn.Module, ABC):
         """The figures that a training's check looks at; a task whose predictions take long may have shorter ones."""
         return self.score(self.predict(examples), examples)
 
+    def rehearse(self, examples: Sequence[Any]) -> None:
+        """What takes an untrained model as long as a check takes a trained one: for the plan of a training."""
+        self.check(examples)
+
     def signatures(self) -> dict[str, str]:
         """For figures that are computed in many ways elsewhere: figure -> how it is computed here."""
         return {}

@@ -66,7 +66,7 @@ def step(cell: Cell, x: Tensor, state: State) -> tuple[Tensor, State]:
     Returns:
         The output, (batch, output), and the next state.
     """
-    if type(cell) in fused.KINDS and not torch.is_grad_enabled() and len(x):
+    if type(cell) in fused.KINDS and not torch.is_grad_enabled() and x.shape[0]:
         is_pair = isinstance(state, tuple)
         after = fused.tick(fused.kind_of(cell), fused._weights(cell), x, state if is_pair else (state,))
         if after is not None:

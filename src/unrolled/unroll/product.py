@@ -40,15 +40,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return functional.linear(x, weight, bias)
     flat, half = x.reshape(-1, x.shape[-1]), fused.is_half()
     recorded = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
-    if recorded and half and len(flat) >= FEW:
+    if recorded and half and flat.shape[0] >= FEW:
         made = _Product.apply(flat, weight, bias)
     elif not recorded and type(weight) is torch.nn.Parameter:
         made = _multiply(flat, weight, bias, half, kept=True)
-    elif not recorded and half and len(flat) >= FEW:
+    elif not recorded and half and flat.shape[0] >= FEW:
         made = _multiply(flat, weight, bias, half, kept=False)
     else:
         return functional.linear(x, weight, bias)
-    return made.view(*x.shape[:-1], len(weight))
+    return made.view(*x.shape[:-1], weight.shape[0])
 
 
 def _runs(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -59,8 +59,8 @@ def _runs(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None, half: bool, *, kept: bool) -> Tensor:
-    x, threads = matrix.rows(x), _threads(len(x) * weight.numel())
-    made, bias = x.new_empty(len(x), len(weight)), _contiguous(bias)
+    x, threads = matrix.rows(x), _threads(x.shape[0] * weight.numel())
+    made, bias = x.new_empty(x.shape[0], weight.shape[0]), _contiguous(bias)
     if kept:
         panels = laid_out.panels(weight, half, threads)
     else:
@@ -88,12 +88,12 @@ class _Product(torch.autograd.Function):
         if torch.is_grad_enabled():
             given = (x, weight, bias)
             return tuple(second.gradients(lambda: [functional.linear(*given)], given, wanted, [gradient]))
-        gradient, threads = matrix.rows(gradient), _threads(len(x) * weight.numel())
+        gradient, threads = matrix.rows(gradient), _threads(x.shape[0] * weight.numel())
         dx = dweight = dbias = None
         if wanted[0]:
             dx = x.new_empty(x.shape)
             matrix.multiply(True, gradient, matrix.panels(weight, True, transposed=False, threads=threads), dx, threads)
         if wanted[1] or wanted[2]:
-            dweight, dbias = weight.new_empty(weight.shape), weight.new_empty(len(weight))
+            dweight, dbias = weight.new_empty(weight.shape), weight.new_empty(weight.shape[0])
             matrix.outer(True, gradient, matrix.rows(x), dweight, threads, dbias)
         return dx, dweight if wanted[1] else None, dbias if wanted[2] else None

@@ -268,7 +268,7 @@ static void attend(const Attending& w) {
       multiply(context, s.from, end, halves);
     }
     for (Index unit = 0; unit < l.hidden; unit += units_wide<Cell> * L) {
-      in_tiles(s.from, end, [&](Index row, Index height) { tick<Cell, W>(s, t, row, height, unit); });
+      in_tiles<W>(s.from, end, [&](Index row, Index height) { tick<Cell, W>(s, t, row, height, unit); });
     }
   }
 }

@@ -9,6 +9,13 @@ extern const Kernels unrolled_kernels_portable;
 #if defined(__x86_64__)
 extern const Kernels unrolled_kernels_avx512bf16, unrolled_kernels_avx512, unrolled_kernels_avx2;
 #endif
+#if defined(__x86_64__) && defined(__linux__) && !defined(NO_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define WITH_AMX
+extern const Kernels unrolled_kernels_amx;
+#endif
 
 namespace {
 
@@ -18,6 +25,18 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 bool has_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#if defined(WITH_AMX)
+// The processor has it, the system saves its registers, and gives this process leave to use them, once and for all.
+bool has_amx() {
+  constexpr unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24, os_saves = 1u << 27, tiles = 3u << 17;
+  constexpr long ask_for_leave = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  unsigned a, b, c, d;
+  if (!has_bf16() || !__get_cpuid(1, &a, &b, &c, &d) || !(c & os_saves)) return false;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (amx_bf16 | amx_tile)) != (amx_bf16 | amx_tile)) return false;
+  __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+  return (a & tiles) == tiles && syscall(SYS_arch_prctl, ask_for_leave, tile_data) == 0;
+}
+#endif
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 
@@ -26,6 +45,10 @@ bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_support
 const Kernels* find_kernels(const char* name) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
+#if defined(WITH_AMX)
+  static const bool amx = has_amx();
+  if (amx && (!name || !std::strcmp(name, "amx"))) return &unrolled_kernels_amx;
+#endif
   if (has_bf16() && (!name || !std::strcmp(name, "avx512bf16"))) return &unrolled_kernels_avx512bf16;
   if (has_avx512() && (!name || !std::strcmp(name, "avx512"))) return &unrolled_kernels_avx512;
   if (has_avx2() && (!name || !std::strcmp(name, "avx2"))) return &unrolled_kernels_avx2;

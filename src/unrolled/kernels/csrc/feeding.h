@@ -41,7 +41,7 @@ static void feed(const Fed& w) {
       multiply(read, s.from, end, halves);
     }
     for (Index unit = 0; unit < l.hidden; unit += units_wide<Cell> * L) {
-      in_tiles(s.from, end, [&](Index row, Index height) { tick<Cell, W>(s, t, row, height, unit); });
+      in_tiles<W>(s.from, end, [&](Index row, Index height) { tick<Cell, W>(s, t, row, height, unit); });
     }
     const float* h = l.h + at * l.h_stride;
     Product query = {h, l.h_stride, end, l.hidden, a.units, a.query, a.bias, a.queries + at * a.units, a.units, 0};

@@ -20,8 +20,8 @@ INLINE void multiply_rows(const Product& p, Index from, Index to, F source) {
     Index depth = lesser(DEPTH, p.depth - k);
     in_panels(p.columns, [&](Index first, Index width) {
       const W* panel = static_cast<const W*>(p.b) + first * padded<W>(p.depth) + k * width * L;
-      in_tiles(from, to, [&](Index row, Index height) {
-        const W* rows[ROWS];
+      in_tiles<W>(from, to, [&](Index row, Index height) {
+        const W* rows[TALLEST<W>];
         Totals totals;
         for (Index m = 0; m < height; m++) {
           rows[m] = source(row + m) + k;

@@ -4,6 +4,7 @@
 #include "attention.h"
 #include "feeding.h"
 #include "gemm.h"
+#include "leading.h"
 #include "linear.h"
 #include "recurrence.h"
 #include "softmax_back.h"
@@ -51,6 +52,9 @@ constexpr FeedingKernels feeding = {feeding_room<Cell, W>, feed<Cell, W>, feed_b
 
 // As many multiplications and additions as the processor can do, in registers alone; returns their number.
 static Index spin(Index half, Index rounds) {
+#if defined(AMX)
+  if (half) return grid::spin(rounds);
+#endif
   constexpr int count = ROWS * MOST;
   Vector total[count];
   _Pragma("GCC unroll 24") for (int k = 0; k < count; k++) total[k] = splat(1.0f + k);
@@ -85,4 +89,5 @@ const Kernels TABLE(ISA) = {
     {{ISA::feeding<ISA::LSTMs<false, false>, float>, ISA::feeding<ISA::GRU, float>},
      {ISA::feeding<ISA::LSTMs<false, false>, ISA::Half>, ISA::feeding<ISA::GRU, ISA::Half>}},
     {ISA::look_all, ISA::look_all_back},
+    {ISA::words::leading_scratch, ISA::words::leading},
 };

@@ -52,6 +52,14 @@ struct SoftmaxKernels {
   void (*back)(const Chunk&, int64_t part, int64_t from, int64_t to, void* scratch);
 };
 
+struct Leading;
+
+// Of the likeliest words. Scratch is in floats.
+struct LeadingKernels {
+  int64_t (*scratch)(int64_t words);
+  void (*find)(const Leading&, int64_t from, int64_t to, float* scratch);
+};
+
 struct Attention;
 struct Attending;
 struct Feeding;
@@ -85,4 +93,5 @@ struct Kernels {
   AttentionKernels attention[2][2];  // float, bfloat16; LSTM, GRU
   FeedingKernels feeding[2][2];
   LookKernels look;
+  LeadingKernels leading;
 };

@@ -11,11 +11,24 @@
 
 #include "simd.h"
 
+#if defined(AMX)
+#include "amx.h"
+#endif
+
 namespace ISA {
+
+// Rows of a product, at most.
+#if defined(AMX)
+template <class W>
+constexpr Index TALLEST = sizeof(W) == sizeof(Half) ? 2 * grid::TALL : ROWS;
+#else
+template <class W>
+constexpr Index TALLEST = ROWS;
+#endif
 
 // What a product gives: `rows` times `width` vectors, row after row.
 struct Totals {
-  alignas(64) float values[ROWS * MOST * L];
+  alignas(64) float values[TALLEST<Half> * MOST * L];
   INLINE Vector at(const Totals& totals, Index vector) { return load(totals.values + vector * L); }
 };
 
@@ -91,6 +104,11 @@ static constexpr Tile<W> tiles[][MOST] = {
 
 template <class W>
 INLINE void product(Index height, Index width, const W* const* rows, const W* panel, Index depth, Totals& totals) {
+#if defined(AMX)
+  if constexpr (sizeof(W) == sizeof(Half)) {
+    if (height > grid::FEW) return grid::product(height, width, rows, panel, even(depth), totals.values);
+  }
+#endif
   Tile<W> one = tiles<W>[height - 1][width - 1];
   for (Index start = 0; start < depth || start == 0; start += CHUNK) {
     one(rows, panel + start * width * L, start, lesser(CHUNK, depth - start), totals);
@@ -98,10 +116,10 @@ INLINE void product(Index height, Index width, const W* const* rows, const W* pa
 }
 
 // Calls visit(row, height) for tiles of near-equal height from row `from` up to row `to`.
-template <class F>
+template <class W, class F>
 INLINE void in_tiles(Index from, Index to, F visit) {
   if (from >= to) return;
-  Index count = (to - from + ROWS - 1) / ROWS, each = (to - from) / count, more = (to - from) % count;
+  Index count = (to - from + TALLEST<W> - 1) / TALLEST<W>, each = (to - from) / count, more = (to - from) % count;
   for (Index k = 0; k < count; k++) {
     Index height = each + (k < more);
     visit(from, height);

@@ -93,7 +93,7 @@ template <class Cell, class W>
 INLINE void tick(const Slice& s, Index t, Index row, Index height, Index unit) {
   constexpr int G = Cell::gates, U = units_wide<Cell>;
   const Layer& l = *s.layer;
-  const W* rows[ROWS];
+  const W* rows[TALLEST<W>];
   Totals totals;
   for (Index m = 0; m < height; m++) {
     rows[m] = Rows<W>::state(s, t, row + m);
@@ -119,8 +119,8 @@ INLINE void tick_again(const Slice& s, Index t, Index end) {
   Columns mine = Columns::of(s, l.output, MOST * L);
   in_panels(mine.from, mine.to, [&](Index unit, Index width) {
     const W* panel = static_cast<const W*>(l.second) + unit * padded<W>(l.hidden);
-    in_tiles(s.from, end, [&](Index row, Index height) {
-      const W* rows[ROWS];
+    in_tiles<W>(s.from, end, [&](Index row, Index height) {
+      const W* rows[TALLEST<W>];
       Totals totals;
       for (Index m = 0; m < height; m++) rows[m] = Rows<W>::among(s, l.middle, l.hidden, t, row + m, l.output);
       product(height, width, rows, panel, l.hidden, totals);
@@ -145,7 +145,7 @@ static void forward(const Slice& s) {
     Index t = l.reverse ? l.steps - 1 - step : step, end = lesser(s.to, l.sizes[t]);
     for (Index row = s.from; row < end && s.parts > 1; row++) fetch(Rows<W>::state(s, t, row), l.output);
     for (Index unit = mine.from; unit < mine.to; unit += wide) {
-      in_tiles(s.from, end, [&](Index row, Index height) { tick<Cell, W>(s, t, row, height, unit); });
+      in_tiles<W>(s.from, end, [&](Index row, Index height) { tick<Cell, W>(s, t, row, height, unit); });
     }
     wait(s);
     if constexpr (Cell::twice) {
@@ -184,7 +184,7 @@ template <class Cell, class W>
 INLINE void product_back(const Slice& s, Index t, Index row, Index height, Index unit, Index width, Totals& totals) {
   const Layer& l = *s.layer;
   Index depth = Cell::gates * l.hidden;
-  const W* rows[ROWS];
+  const W* rows[TALLEST<W>];
   for (Index m = 0; m < height; m++) rows[m] = Rows<W>::gates(s, t, row + m, Cell::width * l.hidden);
   product(height, width, rows, static_cast<const W*>(l.weights) + unit * padded<W>(depth), depth, totals);
 }
@@ -195,7 +195,7 @@ INLINE void rows_back(const Slice& s, Index t, Index from, Index to) {
   const Layer& l = *s.layer;
   Columns mine = Columns::of(s, l.output, MOST * L);
   in_panels(mine.from, mine.to, [&](Index unit, Index width) {
-    in_tiles(from, to, [&](Index row, Index height) {
+    in_tiles<W>(from, to, [&](Index row, Index height) {
       Totals totals;
       for (Index m = 0; m < height; m++) {
         for (Index v = 0; v < width; v++) {
@@ -227,8 +227,8 @@ INLINE void rows_back_again(const Slice& s, Index t, Index end) {
   Columns mine = Columns::of(s, l.hidden, MOST * L);
   in_panels(mine.from, mine.to, [&](Index unit, Index width) {
     const W* panel = static_cast<const W*>(l.second) + unit * padded<W>(depth);
-    in_tiles(s.from, end, [&](Index row, Index height) {
-      const W* rows[ROWS];
+    in_tiles<W>(s.from, end, [&](Index row, Index height) {
+      const W* rows[TALLEST<W>];
       Totals totals;
       for (Index m = 0; m < height; m++) {
         rows[m] = l.dtotal ? Rows<W>::among(s, l.dtotal, l.output, t, row + m, all)
@@ -251,7 +251,7 @@ static void initial_gradient(const Slice& s, Index t, Index from, Index to) {
   const Layer& l = *s.layer;
   Columns mine = Columns::of(s, l.output, MOST * L);
   in_panels(mine.from, mine.to, [&](Index unit, Index width) {
-    in_tiles(from, to, [&](Index row, Index height) {
+    in_tiles<W>(from, to, [&](Index row, Index height) {
       Totals totals;
       product_back<Cell, W>(s, t, row, height, unit, width, totals);
       for (Index m = 0; m < height; m++) {

@@ -77,7 +77,8 @@ template <class W>
 static Index scratch_size(Index rows, Index hidden) {
   Index ahead = (rows + PANEL) * padded<W>(hidden);
   Index floats = 4 / static_cast<Index>(sizeof(W)) * whole(rows, 16), pairs = sizeof(W) == sizeof(Half);
-  Index back = whole(packed_size<W>(rows, hidden), 16) + packed_size<W>(SPAN, hidden) + pairs * even(rows) * SPAN;
+  Index back = whole(packed_size<W>(rows, hidden), 16) + packed_size<W>(SPAN, hidden);
+  back += pairs * whole(rows, 2 * L) * SPAN;
   return greater(ahead, floats + back);
 }
 
@@ -184,8 +185,8 @@ static void ahead(const Chunk& c, Index from, Index to, void* scratch) {
       Index column = block.first + place;
       const float* weight = s.weight + column * s.weight_stride;
       pack_transposed(weight, s.weight_stride, s.hidden, lesser(PANEL, s.words - column), panel);
-      in_tiles(0, c.rows, [&](Index row, Index height) {
-        const W* rows[ROWS];
+      in_tiles<W>(0, c.rows, [&](Index row, Index height) {
+        const W* rows[TALLEST<W>];
         Totals totals;
         ask_for(s, column + PANEL, lesser(PANEL, to - column - PANEL), row, height, c.rows);
         for (Index m = 0; m < height; m++) rows[m] = x.first + (row + m) * x.stride;

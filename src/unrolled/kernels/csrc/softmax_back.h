@@ -60,6 +60,29 @@ static constexpr Down<W> downs[][MOST] = {
 };
 #undef TILES
 
+#if defined(AMX)
+// The same by the product of whole rows. a: a row of bfloat16 for each column of the block.
+static void weights_gradient(const Chunk& c, const Block& block, const uint32_t* a, Index stride, const Half* x) {
+  const Softmax& s = *c.of;
+  in_panels(s.hidden, [&](Index first, Index width) {
+    in_tiles<Half>(0, block.columns, [&](Index column, Index height) {
+      const Half* rows[TALLEST<Half>];
+      Totals totals;
+      for (Index m = 0; m < height; m++) rows[m] = reinterpret_cast<const Half*>(a + (column + m) * stride);
+      product(height, width, rows, x + first * even(c.rows), c.rows, totals);
+      for (Index m = 0; m < height; m++) {
+        for (Index v = 0; v < width; v++) {
+          Index at = first + v * L, lanes = s.hidden - at;
+          float* place = s.dweight + (block.first + column + m) * s.hidden + at;
+          Vector total = Totals::at(totals, m * width + v);
+          store(place, c.start ? total + load(place, lanes) : total, lanes);
+        }
+      }
+    });
+  });
+}
+#endif
+
 // The gradient of a block's weights. x: panels of the chunk's rows; a: (rows, stride) or pairs of rows.
 template <class W>
 static void weights_gradient(const Chunk& c, const Block& block, const typename Column<W>::Type* a, Index stride,
@@ -68,7 +91,7 @@ static void weights_gradient(const Chunk& c, const Block& block, const typename 
   in_panels(s.hidden, [&](Index first, Index width) {
     for (Index k = 0; k < c.rows; k += CHUNK) {
       const W* panel = x + first * padded<W>(c.rows) + k * width * L;
-      in_tiles(0, block.columns, [&](Index column, Index height) {
+      in_tiles<W>(0, block.columns, [&](Index column, Index height) {
         float* place = s.dweight + (block.first + column) * s.hidden + first;
         downs<W>[height - 1][width - 1](a + k / Column<W>::once * stride + column, stride, panel,
                                         lesser(CHUNK, c.rows - k), place, s.hidden,
@@ -88,8 +111,8 @@ static void x_gradient(const Chunk& c, const Block& block, Index to, const W* pa
   const W* a = static_cast<const W*>(block.powers);
   in_panels(s.hidden, [&](Index first, Index width) {
     const W* panel = panels + first * padded<W>(block.columns);
-    in_tiles(0, c.rows, [&](Index row, Index height) {
-      const W* rows[ROWS];
+    in_tiles<W>(0, c.rows, [&](Index row, Index height) {
+      const W* rows[TALLEST<W>];
       Totals totals;
       ask_for(s, next, lesser(SPAN, to - next), first / PANEL * c.rows + row, height, tall);
       for (Index m = 0; m < height; m++) rows[m] = a + (row + m) * block.stride;
@@ -133,18 +156,39 @@ INLINE Pairs bits_at(const Half* p) {
   return __builtin_convertvector((Halves)*reinterpret_cast<const HalvesAnywhere*>(p), Pairs);
 }
 
-// The same panel with the numbers of two rows beside each other.
-static void pair_up(const Half* from, Index stride, Index rows, Index width, uint32_t* pairs) {
-  for (Index row = 0; row < rows; row += 2) {
+// The numbers of two rows beside each other, zeros where there are none.
+INLINE Pairs pairs_at(const Half* from, Index stride, Index row, Index rows) {
+  if (row >= rows) return Pairs{};
+  const Half* place = from + row * stride;
+  return bits_at(place) | (row + 1 < rows ? bits_at(place + stride) << 16 : Pairs{});
+}
+
+// The same panel, from column `place` of its block on, as `weights_gradient` reads it: `to` is the whole block's room.
+#if defined(AMX)
+static void lay_out(const Half* from, Index from_stride, Index rows, Index place, Index width, uint32_t* to,
+                    Index stride) {
+  for (Index row = 0; row < rows; row += 2 * L) {
     for (Index v = 0; v < width * L; v += L) {
-      const Half* place = from + row * stride + v;
-      Pairs both = bits_at(place) | (row + 1 < rows ? bits_at(place + stride) << 16 : Pairs{});
-      memcpy(pairs + row / 2 * SPAN + v, &both, sizeof both);
+      Vector block[L];
+      UNROLL for (Index j = 0; j < L; j++) block[j] = (Vector)pairs_at(from + v, from_stride, row + 2 * j, rows);
+      transpose(block);
+      for (Index j = 0; j < L; j++) memcpy(to + (place + v + j) * stride + row / 2, &block[j], sizeof block[j]);
     }
   }
 }
+#else
+static void lay_out(const Half* from, Index from_stride, Index rows, Index place, Index width, uint32_t* to,
+                    Index stride) {
+  for (Index row = 0; row < rows; row += 2) {
+    for (Index v = 0; v < width * L; v += L) {
+      Pairs both = pairs_at(from + v, from_stride, row, rows);
+      memcpy(to + row / 2 * stride + place + v, &both, sizeof both);
+    }
+  }
+}
+#endif
 
-static void pair_up(const float*, Index, Index, Index, float*) {}
+static void lay_out(const float*, Index, Index, Index, Index, float*, Index) {}
 
 // A panel of a block. scales: room for a float a row.
 template <class W, int V>
@@ -169,9 +213,14 @@ static void panel_gradient(const Chunk& c, const Block& block, Index place, floa
 }
 
 template <class W>
-INLINE typename Column<W>::Type* columns_of(const Block& block, W* pairs, Index& stride) {
+INLINE typename Column<W>::Type* columns_of(const Chunk& c, const Block& block, W* pairs, Index& stride) {
   if constexpr (sizeof(W) == sizeof(Half)) {
+#if defined(AMX)
+    stride = whole(c.rows, 2 * L) / 2;
+#else
+    static_cast<void>(c);
     stride = SPAN;
+#endif
     return reinterpret_cast<uint32_t*>(pairs);
   } else {
     stride = block.stride;
@@ -193,10 +242,10 @@ static void back(const Chunk& c, Index part, Index from, Index to, void* scratch
   if (s.dweight) pack_rows([&](Index k) { return s.x + (c.start + k) * s.x_stride; }, c.rows, s.hidden, x);
   in_blocks<W>(c, from, to, [&](const Block& block) {
     Index stride = 0;
-    auto* columns = columns_of<W>(block, pairs, stride);
+    auto* columns = columns_of<W>(c, block, pairs, stride);
     in_panels(block.columns, [&](Index place, Index width) {
       gradient[width - 1](c, block, place, scales);
-      pair_up(static_cast<W*>(block.powers) + place, block.stride, c.rows, width, columns + place);
+      lay_out(static_cast<W*>(block.powers) + place, block.stride, c.rows, place, width, columns, stride);
     });
     if (s.dx) {
       auto row = [&](Index k) { return s.weight + (block.first + k) * s.weight_stride; };
