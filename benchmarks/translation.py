@@ -19,6 +19,7 @@ import argparse
 import subprocess
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +106,20 @@ def translating(folder: Path, data: Path, sentences: int) -> None:
     model = api.load(folder)
     test = reading.read(data / "test_2016_flickr", Pair, columns={"source": "en", "target": "de"})
     sources = [Pair(source=pair.source) for pair in test[:sentences]]
-    table(["translate, beam 5, one core", "sentences", "ms a sentence", "sentences/s", "tokens a sentence"])
-    for name, some, rows in (("batches of 32", sources, 32), ("one by one", sources[: max(1, sentences // 5)], 1)):
-        said = model.task.predict(some[:32], batch_rows=rows)
+    weights = sum(p.numel() for p in model.task.parameters())
+    print(f"\nA model of {weights:,} weights.")
+    table(["translate, beam 5, one core", "type", "sentences", "ms a sentence", "sentences/s", "tokens a sentence"])
+    parts = (("batches of 32", sources, 32), ("one by one", sources[: max(1, sentences // 5)], 1))
+    for precision, (name, some, rows) in product(("float32", "bfloat16"), parts):
+        said = model.task.predict(some[:32], batch_rows=rows, precision=precision)
         begun = time.perf_counter()
         if rows == 1:
-            said = [model.task.predict([one])[0] for one in some]
+            said = [model.task.predict([one], precision=precision)[0] for one in some]
         else:
-            said = model.task.predict(some, batch_rows=rows)
+            said = model.task.predict(some, batch_rows=rows, precision=precision)
         taken = (time.perf_counter() - begun) / len(some)
         tokens = np.mean([len(model.task.tokenisers["target"].tokens(pair.target or "")) for pair in said])
-        row([name, len(some), f"{1e3 * taken:.1f}", f"{1 / taken:.0f}", f"{tokens:.1f}"])
+        row([name, precision, len(some), f"{1e3 * taken:.1f}", f"{1 / taken:.0f}", f"{tokens:.1f}"])
 
 
 def peers(commands: Sequence[str]) -> None:

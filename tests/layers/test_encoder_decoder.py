@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from unrolled import state as states
+from unrolled.decoding.beam import beam
 from unrolled.errors import BadOption
 from unrolled.kernels import library
 from unrolled.layers.encoder_decoder import EncoderDecoder, attention_of
@@ -197,6 +198,31 @@ def test_what_the_kernels_do_not_run_is_not_made_ready(network: Callable[..., En
         assert network().stepper().keywords["prepared"] is None  # float64
         assert network(cell="lstm_layernorm").float().stepper().keywords["prepared"] is None
     assert network().float().stepper().keywords["prepared"] is None  # with gradients
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", MAIN)
+def test_on_a_gpu_it_gives_what_it_gives_on_the_cpu(
+    name: str, network: Callable[..., EncoderDecoder], pairs: Callable[..., Any], pack: Callable[..., Any]
+) -> None:
+    here, batch = network(**MAIN[name]), pairs(copies=name == "copied")
+    there = copy.deepcopy(here).cuda()
+    sources, read, said = batch.packed()
+    given = pack(batch.copied).data if batch.copied is not None else None
+    results = []
+    for one, device in ((here, "cpu"), (there, "cuda")):
+        copied = None if given is None else given.to(device)
+        one.loss(one.encode(sources.to(device), copied), read.to(device), said.to(device)).backward()
+        with torch.no_grad():
+            memory = one.encode(sources.to(device), copied)
+            found = beam(one.stepper(), memory.state, memory, batch=4, begin=1, end=2, width=3)
+        gradients = [None if p.grad is None else p.grad.cpu() for p in one.parameters()]
+        results.append((gradients, [[each.tokens for each in row] for row in found]))
+    (mine, words), (wanted, right) = results
+    assert words == right
+    for a, b in zip(mine, wanted, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_gradients_reach_every_parameter(case: tuple[EncoderDecoder, Any]) -> None:

@@ -266,3 +266,20 @@ def test_on_a_gpu_it_agrees_with_the_reference(name: str) -> None:
     torch.testing.assert_close(outputs.data, wanted.data)
     for found, right in zip(states.leaves(final), states.leaves(wanted_final), strict=True):
         torch.testing.assert_close(found, right)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", CELLS)
+def test_on_a_gpu_gradients_agree_with_the_reference(name: str) -> None:
+    cell, x = CELLS[name](3, 4, dtype=torch.float64).cuda().eval(), packed([9, 6, 5, 2]).to("cuda")
+    found, right = (_gradients(unroll, cell, x) for unroll in (native.unroll, scan.unroll))
+    for mine, wanted in zip(found, right, strict=True):
+        torch.testing.assert_close(mine, wanted)
+
+
+def _gradients(unroll: Callable, cell: Cell, x: PackedSequence) -> tuple[Tensor, ...]:
+    data = x.data.detach().clone().requires_grad_()
+    outputs, final = unroll(cell, x._replace(data=data))
+    loss = outputs.data.square().sum() + sum(leaf.sum() for leaf in states.leaves(final))
+    return torch.autograd.grad(loss, [data, *cell.parameters()])

@@ -27,7 +27,9 @@ On other devices all goes to torch's packed kernel (cuDNN has a good one).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -187,10 +189,22 @@ def _packed(
     kernel: str, weights: Sequence[Tensor], data: Tensor, batch_sizes: Tensor, state: States
 ) -> tuple[Tensor, States]:
     before = [s.unsqueeze(0) for s in state]
-    options = (len(weights) > 3, 1, 0.0, False, False)
+    # cuDNN derives what it ran "in training" alone; without dropout that is no other function.
+    options = (len(weights) > 3, 1, 0.0, data.is_cuda and torch.is_grad_enabled(), False)
     given = before if kernel == "lstm" else before[0]
-    outputs, *after = getattr(_VF, kernel)(data, batch_sizes, given, weights, *options)
+    with _scattered() if data.is_cuda else nullcontext():
+        outputs, *after = getattr(_VF, kernel)(data, batch_sizes, given, weights, *options)
     return outputs, tuple(s.squeeze(0) for s in after)
+
+
+@contextmanager
+def _scattered() -> Iterator[None]:
+    """cuDNN wants all weights in one piece. It copies those of a cell together at each call, which is a small part of
+    it, and warns.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "RNN module weights are not part")
+        yield
 
 
 def _a_few_steps_at_a_time(
