@@ -84,6 +84,16 @@ def test_a_question_alone_or_with_its_context_can_be_asked_as_text() -> None:
     assert "<context>" in task.encode(task.read(("Who?", "Ann came."))).tokens
 
 
+@pytest.mark.parametrize("directions", ["both", "forward"])
+def test_each_direction_reads_the_question_before_the_context(directions: str) -> None:
+    task = Answerer.prepare(examples(), **TINY, directions=directions, source_tokens="blanks")
+    read = task.encode(Question(question="Who ?", context="Ann <context> came ."))
+    behind = ["<context>", "Who", "?"] if directions == "both" else []
+    assert list(read.tokens) == ["Who", "?", "<context>", "Ann", "<context>", "came", ".", *behind]
+    marks = [2, 7] if directions == "both" else [2]
+    assert [place for place, number in enumerate(read.source.tolist()) if number == task.mark] == marks
+
+
 def test_words_of_the_context_that_no_vocabulary_has_can_be_copied() -> None:
     names = ["Ann", "Bob", "Cleo", "Dan", "Eve", "Fay"]
     given = [Question(question="who came ?", context=f"today {name} came", answer=name) for name in names]

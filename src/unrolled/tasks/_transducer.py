@@ -129,7 +129,7 @@ class Transducer(Task):
                 raise example.problem(
                     f"the {what} has {len(cut)} tokens, and longest={longest} is the limit; raise it or cut the text"
                 )
-        source = self.source_numbers(tokens)
+        source = self.source_numbers(example, tokens)
         target = None if said is None else self.target.encode(said)
         copied = None
         if self.network.pointer is not None:
@@ -137,7 +137,7 @@ class Transducer(Task):
             copied = np.array([n if t in known else -1 for t, n in zip(tokens, numbers.tolist(), strict=True)])
         return Encoded(source, target, tuple(tokens), tuple(said or ()), copied)
 
-    def source_numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
+    def source_numbers(self, example: Any, tokens: Sequence[str]) -> NDArray[np.int64]:
         """Of the source's tokens."""
         return self.source.encode(tokens)
 

@@ -1,7 +1,8 @@
 """A question, with or without a text that it is about, and its answer: word by word, with attention to both.
 
-The encoder reads the question and, behind a mark, the context, so that it knows what is asked while it reads on. The
-decoder says the answer; with `copying` it may take words from either that no vocabulary has.
+The encoder reads the question and, behind a mark, the context, so that it knows what is asked while it reads on; behind
+another mark it reads the question once more, where it reads backwards, too. The decoder says the answer; with `copying`
+it may take words from either that no vocabulary has.
 """
 
 from __future__ import annotations
@@ -114,12 +115,18 @@ class Answerer(Transducer):
         question = self.source.tokeniser.tokens(example.question)
         if not question or example.context is None:
             return question
-        return [*question, CONTEXT, *self.source.tokeniser.tokens(example.context)]
+        # Who reads from the last word to the first is to know the question, too, before the context.
+        behind = [CONTEXT, *question] if self.options["directions"] == "both" else []
+        return [*question, CONTEXT, *self.source.tokeniser.tokens(example.context), *behind]
 
-    def source_numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
+    def source_numbers(self, example: Question, tokens: Sequence[str]) -> NDArray[np.int64]:
         numbers = self.source.encode(tokens)
-        if CONTEXT in tokens:  # the first: what the texts themselves say of that kind comes behind it, or is unknown
-            numbers[list(tokens).index(CONTEXT)] = self.mark
+        if example.context is not None and len(tokens):
+            # By their places: the texts themselves may say something of that kind, which is another word.
+            asked = len(self.source.tokeniser.tokens(example.question))
+            numbers[asked] = self.mark
+            if self.options["directions"] == "both":
+                numbers[-1 - asked] = self.mark
         return numbers
 
     def target_text(self, example: Question) -> str | None:
