@@ -62,7 +62,7 @@ def trained(given: list[Question], steps: int = 200, **options: Any) -> Answerer
 
 
 def test_the_answer_depends_on_the_question_and_on_its_context() -> None:
-    task = trained(stories())
+    task = trained(stories(), 400)
     said = task.predict(stories())
     assert [e.answer for e in said] == [e.answer for e in stories()]
     assert task.score(said, stories())["exact_match"] == 1.0

@@ -24,7 +24,10 @@ from unrolled.tasks._transducer import Transducer
 
 
 class Answerer(Transducer):
-    """An answer to each question. The options are those of `Translator`, but for a few defaults."""
+    """An answer to each question. The options are those of `Translator`, but for a few defaults.
+
+    The cell is a GRU: on bAbI's first task it learns in ten epochs what an LSTM has not begun to learn by then.
+    """
 
     example = Question
     metric: ClassVar[str] = "exact_match"
@@ -34,7 +37,7 @@ class Answerer(Transducer):
         vocabularies: Mapping[str, Vocabulary],
         tokenisers: Mapping[str, Tokeniser],
         *,
-        cell: CellName = "lstm",
+        cell: CellName = "gru",
         hidden_size: int = 128,
         layers: int = 2,
         encoder_hidden: int = 128,
