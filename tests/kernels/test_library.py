@@ -87,3 +87,15 @@ def test_the_compiler_says_what_it_compiles_for_and_where_it_does_not_it_is_this
     assert build.architecture(["sh", "-c", "echo AMD64-w64-mingw32"]) == "x86_64"
     here = platform.machine().lower()
     assert build.architecture(["sh", "-c", "exit 1"]) == ("x86_64" if here == "amd64" else here)
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="there is no compiler")
+def test_where_the_assembler_knows_no_tiles_the_library_is_built_without_them(tmp_path: Path) -> None:
+    compiler = build.compiler()
+    assert compiler is not None
+    assert not build._knows_amx(["false"], tmp_path)
+    made = tmp_path / "chosen.o"
+    source = build.SOURCES / "chosen.cpp"
+    subprocess.run([*compiler, *build.FLAGS, "-DNO_AMX", "-c", str(source), "-o", str(made)], check=True)
+    assert b"unrolled_kernels_amx" not in made.read_bytes()
+    assert b"unrolled_kernels_portable" in made.read_bytes()
