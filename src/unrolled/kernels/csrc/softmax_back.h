@@ -61,7 +61,7 @@ static constexpr Down<W> downs[][MOST] = {
 #undef TILES
 
 #if defined(AMX)
-// The same by the product of whole rows. a: a row of bfloat16 for each column of the block.
+// The gradient of a block's weights as a product of whole rows, in tiles. a: a row of bfloat16 for each column.
 static void weights_gradient(const Chunk& c, const Block& block, const uint32_t* a, Index stride, const Half* x) {
   const Softmax& s = *c.of;
   in_panels(s.hidden, [&](Index first, Index width) {
