@@ -7,7 +7,6 @@ import io
 import json
 import lzma
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -329,11 +328,6 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
 
 def test_the_version_is_printed(run: Run) -> None:
     assert well(run("--version")).startswith("unrolled 0.")
-
-
-def test_python_runs_the_package_as_the_command() -> None:
-    done = subprocess.run([sys.executable, "-m", "unrolled", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("unrolled 0.")
 
 
 def test_the_page_of_help_is_what_the_commands_say() -> None:

@@ -14,7 +14,8 @@ PACKAGE = "unrolled"
 # Top to bottom. A part may import from the lines below its own, never from its own line, where neighbours stand apart
 # by "|". Modules joined by "+" are one part. "." is the package's own `__init__`.
 LINES = """
-. | __main__ | cli + console + demos | server
+. | __main__
+cli + console + demos | server
 api + model + recipe + card
 training | inspection | export | bundle | hub
 tasks

@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from unrolled import state as states
-from unrolled.decoding.beam import beam
 from unrolled.errors import BadOption
-from unrolled.kernels import library
 from unrolled.layers.encoder_decoder import EncoderDecoder, attention_of
 from unrolled.unroll import fused
 
@@ -168,61 +166,6 @@ def test_a_step_changes_neither_state_nor_memory(case: tuple[EncoderDecoder, Any
     twice, _ = one.step(torch.tensor([1, 3, 4, 5]), memory.state, memory)
     assert torch.equal(once, twice)
     assert all(torch.equal(a, b) for a, b in zip(before, states.leaves(memory), strict=True))
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("options", MADE[::3], ids=shown)
-def test_a_step_made_ready_for_a_search_is_the_step_to_the_last_bit(
-    options: dict[str, Any], precision: str, network: Callable[..., EncoderDecoder], pairs: Callable[..., Any]
-) -> None:
-    one, batch = network(**options).float(), pairs(copies=options.get("copying") == "pointer")
-    with torch.no_grad(), fused.precision(precision):
-        memory, step = batch.memory(one), one.stepper()
-        state = other = memory.state
-        tokens = torch.tensor([1, 1, 1, 1])
-        for order in (torch.tensor([3, 0, 1, 2]), torch.tensor([1, 1, 2, 0]), torch.tensor([2])):
-            logits, state = one.step(tokens, state, memory)
-            found, other = step(tokens, other, memory)
-            assert torch.equal(logits, found)
-            for a, b in zip(states.leaves(state), states.leaves(other), strict=True):
-                assert torch.equal(a, b)
-            # Rows move and leave, and the memory with them.
-            state, other, memory = (states.select(each, order) for each in (state, other, memory))
-            tokens = logits.argmax(dim=1)[order] % len(one.target.weight)
-
-
-@pytest.mark.skipif(library.load() is None, reason="there are no compiled kernels")
-def test_what_the_kernels_do_not_run_is_not_made_ready(network: Callable[..., EncoderDecoder]) -> None:
-    with torch.no_grad():
-        assert network().float().stepper().keywords["prepared"] is not None
-        assert network().stepper().keywords["prepared"] is None  # float64
-        assert network(cell="lstm_layernorm").float().stepper().keywords["prepared"] is None
-    assert network().float().stepper().keywords["prepared"] is None  # with gradients
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("name", MAIN)
-def test_on_a_gpu_it_gives_what_it_gives_on_the_cpu(
-    name: str, network: Callable[..., EncoderDecoder], pairs: Callable[..., Any], pack: Callable[..., Any]
-) -> None:
-    here, batch = network(**MAIN[name]), pairs(copies=name == "copied")
-    there = copy.deepcopy(here).cuda()
-    sources, read, said = batch.packed()
-    given = pack(batch.copied).data if batch.copied is not None else None
-    results = []
-    for one, device in ((here, "cpu"), (there, "cuda")):
-        copied = None if given is None else given.to(device)
-        one.loss(one.encode(sources.to(device), copied), read.to(device), said.to(device)).backward()
-        with torch.no_grad():
-            memory = one.encode(sources.to(device), copied)
-            found = beam(one.stepper(), memory.state, memory, batch=4, begin=1, end=2, width=3)
-        gradients = [None if p.grad is None else p.grad.cpu() for p in one.parameters()]
-        results.append((gradients, [[each.tokens for each in row] for row in found]))
-    (mine, words), (wanted, right) = results
-    assert words == right
-    for a, b in zip(mine, wanted, strict=True):
-        torch.testing.assert_close(a, b)
 
 
 def test_gradients_reach_every_parameter(case: tuple[EncoderDecoder, Any]) -> None:

@@ -16,6 +16,8 @@ from unrolled.training.settings import Settings
 
 STEP, CHECKED = 0.5, 0.01
 """Seconds that one step takes, and one example of a check, on the clock of these tests."""
+STEPS = 2 + budget.SAMPLED * budget.TURNS
+"""Of a plan: two before those that count."""
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def plan(sentences: Callable[..., list[TaggedTokens]], tagger: Callable[..., Any
 
 @pytest.mark.usefixtures("clock")
 def test_a_long_budget_pays_for_epochs_with_a_check_after_each(plan: Planner) -> None:
-    measuring = 12 * STEP + 28 * CHECKED  # ten batches and two before them; eight examples and then twenty
+    measuring = STEPS * STEP + 28 * CHECKED  # eight examples and then twenty
     epochs, seconds = plan(200.0, epochs=1000)
     assert epochs == pytest.approx((200 * 0.93 - measuring) / 5.2)
     assert seconds == pytest.approx(epochs * 5.2)
@@ -64,7 +66,7 @@ def test_a_long_budget_pays_for_epochs_with_a_check_after_each(plan: Planner) ->
 
 @pytest.mark.usefixtures("clock")
 def test_of_many_examples_to_check_on_some_are_measured(plan: Planner) -> None:
-    measuring = 12 * STEP + (8 + 300) * CHECKED  # every other one
+    measuring = STEPS * STEP + (8 + 300) * CHECKED  # every other one
     epochs, seconds = plan(500.0, valid=600, epochs=1000)
     assert epochs == pytest.approx((500 * 0.93 - measuring) / (5 + 600 * CHECKED))
     assert seconds == pytest.approx(epochs * 11)
@@ -72,7 +74,7 @@ def test_of_many_examples_to_check_on_some_are_measured(plan: Planner) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_a_short_budget_pays_for_its_checks_first(plan: Planner) -> None:
-    measuring = 12 * STEP + 28 * CHECKED
+    measuring = STEPS * STEP + 28 * CHECKED
     epochs, seconds = plan(40.0, epochs=1000, checks=10)
     assert epochs == pytest.approx((40 * 0.93 - measuring - 10 * 0.2) / 5)
     assert seconds + measuring == pytest.approx(40 * 0.93)

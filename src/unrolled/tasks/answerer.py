@@ -1,8 +1,8 @@
 """A question, with or without a text that it is about, and its answer: word by word, with attention to both.
 
 The encoder reads the question and, behind a mark, the context, so that it knows what is asked while it reads on; behind
-another mark it reads the question once more, where it reads backwards, too. The decoder says the answer; with `copying`
-it may take words from either that no vocabulary has.
+another mark it reads the question once more, where it reads backwards, too (`asked`). The decoder says the answer; with
+`copying` it may take words from either that no vocabulary has.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ class Answerer(Transducer):
     """An answer to each question. The options are those of `Translator`, but for a few defaults.
 
     The cell is a GRU: on bAbI's first task it learns in ten epochs what an LSTM has not begun to learn by then.
+
+    Args:
+        asked: the question stands `before` the context, or `around` it, which is what `prepare` takes where the encoder
+            reads in both directions.
     """
 
     example = Question
@@ -69,6 +73,7 @@ class Answerer(Transducer):
         longest_said: int = 64,
         case: Case = "keep",
         joining: Joining = "apart",
+        asked: Literal["before", "around"] = "before",
     ) -> None:
         super().__init__(vocabularies, tokenisers)
         self.mark = vocabularies["source"].index(CONTEXT)
@@ -112,6 +117,7 @@ class Answerer(Transducer):
             minimum_count=minimum_count,
             marks=(CONTEXT,),
         )
+        options.setdefault("asked", "around" if options.get("directions", "both") == "both" else "before")
         return cls(vocabularies, tokenisers, **options)
 
     def source_tokens(self, example: Question) -> list[str]:
@@ -119,7 +125,7 @@ class Answerer(Transducer):
         if not question or example.context is None:
             return question
         # Who reads from the last word to the first is to know the question, too, before the context.
-        behind = [CONTEXT, *question] if self.options["directions"] == "both" else []
+        behind = [CONTEXT, *question] if self.options["asked"] == "around" else []
         return [*question, CONTEXT, *self.source.tokeniser.tokens(example.context), *behind]
 
     def source_numbers(self, example: Question, tokens: Sequence[str]) -> NDArray[np.int64]:
@@ -128,7 +134,7 @@ class Answerer(Transducer):
             # By their places: the texts themselves may say something of that kind, which is another word.
             asked = len(self.source.tokeniser.tokens(example.question))
             numbers[asked] = self.mark
-            if self.options["directions"] == "both":
+            if self.options["asked"] == "around":
                 numbers[-1 - asked] = self.mark
         return numbers
 
