@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from unrolled.kernels import library
+from unrolled.unroll import fused
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +26,18 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def _one_seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(params=("amx", "avx512bf16", "avx512", "avx2", "portable"))
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run with the kernels of one instruction set, where this machine has it."""
+    kernels = library.load()
+    if kernels is None:
+        pytest.skip("there are no compiled kernels")
+    before = kernels.unrolled_isa()
+    if not kernels.unrolled_use(request.param.encode()):
+        pytest.skip(f"this machine cannot run {request.param}")
+    fused.forget()  # weights that were laid out for another
+    yield request.param
+    kernels.unrolled_use(before)
+    fused.forget()

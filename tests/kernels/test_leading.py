@@ -39,16 +39,6 @@ def test_they_are_the_first_of_a_sort_of_the_log_softmax(seed, rows, words, coun
         torch.testing.assert_close(row[real], found[: len(real)], atol=2e-5, rtol=1e-6)
 
 
-@pytest.fixture(params=["amx", "avx512bf16", "avx512", "avx2", "portable"])
-def isa(request):
-    kernels = library.needed()
-    before = kernels.unrolled_isa()
-    if not kernels.unrolled_use(request.param.encode()):
-        pytest.skip(f"this machine cannot run {request.param}")
-    yield request.param
-    kernels.unrolled_use(before)
-
-
 @pytest.mark.parametrize("words", [1, 17, 300, 5001])
 def test_each_instruction_set_finds_the_same(isa, words):
     torch.manual_seed(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -21,21 +21,7 @@ from unrolled.unroll import fused
 
 needs_kernels = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
 
-ISAS = ("amx", "avx512bf16", "avx512", "avx2", "portable")
 WORDS, HIDDEN, ROWS = (1, 2, 17, 1000, 4099), (1, 7, 64, 300), (1, 3, 65, 700)
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run with the kernels of one instruction set."""
-    found = library.load()
-    if found is None:
-        pytest.skip("there are no compiled kernels")
-    before = found.unrolled_isa()
-    if not found.unrolled_use(request.param.encode()):
-        pytest.skip(f"this machine cannot run {request.param}")
-    yield request.param
-    found.unrolled_use(before)
 
 
 @pytest.fixture

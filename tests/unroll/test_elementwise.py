@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -27,19 +27,6 @@ kernels = pytest.mark.skipif(library.load() is None, reason=f"there are no compi
 CELLS: dict[str, type[ElementwiseLinear]] = {"mingru": MinGRU, "minlstm": MinLSTM}
 LENGTHS = {1: [6], 3: [5, 2, 1], 32: [9, 9, 8, 7, *[5] * 10, *[2] * 9, *[1] * 9]}
 HIDDEN = (1, 7, 16, 50, 64, 256, 300)
-
-
-@pytest.fixture(params=["amx", "avx512bf16", "avx512", "avx2", "portable"])
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run under the named instruction set, where this machine has it."""
-    loaded = library.load()
-    if loaded is None:
-        pytest.skip("there are no compiled kernels")
-    before = loaded.unrolled_isa()
-    if not loaded.unrolled_use(request.param.encode()):
-        pytest.skip(f"this machine cannot run {request.param}")
-    yield request.param
-    loaded.unrolled_use(before)
 
 
 def sizes_of(lengths: list[int]) -> Tensor:

@@ -46,7 +46,7 @@ def tick(kind: str, packed: Packed, x: Tensor, state: tuple[Tensor, ...]) -> tup
     k, batch, hidden, output = KINDS[kind], x.shape[0], packed.hidden, packed.output
     x, h0 = checked(x, batch, packed.input), checked(state[0], batch, output)
     c = checked(state[1], batch, hidden).clone() if k.memory else None
-    sizes, h, gates = _sizes(batch), x.new_empty(batch, output), x.new_empty(batch, k.width * hidden)
+    sizes, h, gates = one_step(batch), x.new_empty(batch, output), x.new_empty(batch, k.width * hidden)
     middle = x.new_empty(batch, hidden) if k.middle else None
     layer = _layer(kind, packed, batch, sizes, gates, middle, c)
     layer.h0, layer.h = h0.data_ptr(), h.data_ptr()
@@ -66,9 +66,9 @@ def checked(x: Tensor, batch: int, features: int) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _sizes(batch: int) -> Tensor:
-    """Rows of a single time step; to be read only. A tensor takes longer to be made than to be read."""
-    return torch.tensor([batch])
+def one_step(rows: int) -> Tensor:
+    """The batch sizes of a single time step, (1,); to be read only: making a tensor takes longer than reading one."""
+    return torch.tensor([rows])
 
 
 def _work(kind: str, packed: Packed, batch: int) -> int:

@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.base import Cell, State
-from unrolled.kernels import looking, matrix, recurrence, streaming
-from unrolled.layers.additive import Additive
+from unrolled.kernels import looking, recurrence, streaming
 from unrolled.layers.attend import Attention, Looked, Source
 from unrolled.layers.readout import Readout
 from unrolled.layers.softmax import Softmax
 from unrolled.unroll import fused, laid_out
-from unrolled.unroll.product import linear
+from unrolled.unroll.product import by_panels, linear
 
 Map = Callable[[Tensor], Tensor]
 """(rows, input) -> (rows, output)."""
@@ -55,7 +54,7 @@ def prepare(cells: Sequence[Cell], attention: Attention | None, readout: Readout
         return None
     return Prepared(
         tuple(tick for tick in ticks if tick is not None),
-        _look(attention, half) if isinstance(attention, Additive) else None,
+        None if attention is None else _look(attention, half),
         None if readout.map is None else _map(readout.map.weight, readout.map.bias, half),
         _map(softmax.weight, softmax.bias, half),
     )
@@ -64,17 +63,14 @@ def prepare(cells: Sequence[Cell], attention: Attention | None, readout: Readout
 def _map(weight: Tensor, bias: Tensor | None, half: bool) -> Map:
     if not isinstance(weight, torch.nn.Parameter):  # a part of one: it is not laid out for a step either
         return partial(linear, weight=weight, bias=bias)
-    (output, inputs), size = weight.shape, weight.numel()
+    inputs = weight.shape[1]
     panels = laid_out.panels(weight, half, torch.get_num_threads())
     bias = None if bias is None else bias.detach().contiguous()
 
     def product(x: Tensor) -> Tensor:
-        rows = x.shape[0]
         if x.shape[1] != inputs:
             raise ValueError(f"{inputs} features are to be multiplied, not {x.shape[1]}")
-        made = x.new_empty(rows, output)
-        matrix.multiply(half, matrix.rows(x), panels, made, recurrence._threads(rows * size), bias=bias)
-        return made
+        return by_panels(x, weight, panels, bias, half)
 
     return product
 
@@ -95,12 +91,12 @@ def _tick(cell: Cell) -> Tick | None:
     return tick
 
 
-def _look(attention: Additive, half: bool) -> Look | None:
-    """The rows of a source are another only where some of them leave the search: so what was last seen is kept."""
-    scorer = attention.scorer()
-    if scorer is None:
+def _look(attention: Attention, half: bool) -> Look | None:
+    """Of additive scores. A source is another only where rows leave the search: so what was last seen is kept."""
+    asked = attention.asked()
+    if asked is None or asked.query is None or asked.value is None:
         return None
-    query, value = _map(scorer.query, scorer.bias, half), scorer.value.detach().contiguous()
+    query, value = _map(asked.query, asked.bias, half), asked.value.detach().contiguous()
     seen: Source | None = None
     looker: looking.Looker | None = None
 

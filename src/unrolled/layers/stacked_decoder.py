@@ -19,7 +19,7 @@ that; what it reads of the words was made for all of them beforehand.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -31,6 +31,7 @@ from unrolled.cells.base import Cell, State
 from unrolled.errors import BadOption
 from unrolled.kernels.attention import KNOWN
 from unrolled.kernels.feeding import Reads
+from unrolled.kernels.streaming import one_step
 from unrolled.layers.attend import Attention, Looked, Source, of_elements
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.memory import DecoderState, Memory
@@ -134,8 +135,10 @@ class StackedDecoder(nn.Module):
         """One step of decoding, without dropout. x: (batch, word), all else has these rows; prepared: by `prepare`."""
         vector = some(memory.vector)
         words = x if vector is None else torch.cat([x, vector], dim=1)
-        ticks: Sequence[Tick] = [partial(choose.step, self._cell(k)) for k in range(len(self.cells))]
-        if prepared is not None:
+        ticks: Sequence[Tick]
+        if prepared is None:
+            ticks = [partial(choose.step, self._cell(k)) for k in range(len(self.cells))]
+        else:
             ticks = prepared.ticks
 
         def lowest(rest: list[Tensor], before: State) -> tuple[Tensor, State]:
@@ -143,7 +146,7 @@ class StackedDecoder(nn.Module):
 
         look = None if prepared is None else prepared.look
         (h, looked), after = self._tick(lowest, ticks[1:], state, memory, [None] * len(ticks[1:]), look)
-        contexts = self._contexts(looked, memory, _single(x.shape[0]))
+        contexts = self._contexts(looked, memory, one_step(x.shape[0]))
         readouts = self.readout(h, contexts, x, None if prepared is None else prepared.readout)
         shown = Shown(h, contexts, None if looked is None else looked.weights, readouts)
         return shown, after._replace(fed=readouts) if self.is_fed else after
@@ -209,7 +212,7 @@ class StackedDecoder(nn.Module):
 
         def tick(given: tuple[Tensor, ...], state: Any, memory: Memory) -> tuple[tuple[Tensor, ...], Any]:
             layer, covered = state
-            looked = self._look(states.leaves(layer)[0], _single(len(given[0])), memory, some(covered))
+            looked = self._look(states.leaves(layer)[0], one_step(len(given[0])), memory, some(covered))
             h, layer = halves.step(cell, given[0], [looked.contexts], layer)
             return (h, *looked), (layer, _added(covered, looked))
 
@@ -235,7 +238,7 @@ class StackedDecoder(nn.Module):
             dropped = [None if mask is None else mask[: len(share)] for mask in masks]
             above = [partial(choose.step, cell) for cell in cells[1:]]
             (h, looked), after = self._tick(lowest, above, state, memory, dropped)
-            contexts = self._contexts(looked, memory, _single(len(share)))
+            contexts = self._contexts(looked, memory, one_step(len(share)))
             readouts = self.readout.step(said, h, contexts)
             shown = [t for t in (h, contexts, None if looked is None else looked.weights, readouts) if t is not None]
             return tuple(shown), after._replace(fed=readouts)
@@ -279,7 +282,7 @@ class StackedDecoder(nn.Module):
         def look(queries: Tensor) -> Looked:
             if prepared is not None and isinstance(memory.source, Source):
                 return prepared(queries, memory.source)
-            return self._look(queries, _single(queries.shape[0]), memory, some(state.covered))
+            return self._look(queries, one_step(queries.shape[0]), memory, some(state.covered))
 
         if self.place == "before":
             looked = look(states.leaves(state.layers[0])[0])
@@ -322,12 +325,6 @@ def input_sizes(word: int, context: int, outputs: Sequence[int], place: Place | 
 def some(value: Tensor | tuple[()]) -> Tensor | None:
     """A tensor, or None where there is none."""
     return value if isinstance(value, Tensor) else None
-
-
-@lru_cache(maxsize=256)
-def _single(rows: int) -> Tensor:
-    """The batch sizes of a single step; to be read only."""
-    return torch.tensor([rows])
 
 
 def _added(covered: Tensor | tuple[()], looked: Looked | None) -> Tensor | tuple[()]:

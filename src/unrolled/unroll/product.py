@@ -59,13 +59,18 @@ def _runs(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None, half: bool, *, kept: bool) -> Tensor:
-    x, threads = matrix.rows(x), _threads(x.shape[0] * weight.numel())
-    made, bias = x.new_empty(x.shape[0], weight.shape[0]), _contiguous(bias)
+    threads = _threads(x.shape[0] * weight.numel())
     if kept:
         panels = laid_out.panels(weight, half, threads)
     else:
         panels = matrix.panels(weight, half, transposed=True, threads=threads)
-    matrix.multiply(half, x, panels, made, threads, bias=bias)
+    return by_panels(x, weight, panels, _contiguous(bias), half)
+
+
+def by_panels(x: Tensor, weight: Tensor, panels: Tensor, bias: Tensor | None, half: bool) -> Tensor:
+    """The product with a weight that is laid out. x: (rows, input), which has been looked at; bias: without gaps."""
+    made = x.new_empty(x.shape[0], weight.shape[0])
+    matrix.multiply(half, matrix.rows(x), panels, made, _threads(x.shape[0] * weight.numel()), bias=bias)
     return made
 
 
