@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from unrolled.decoding.step import device_of, few_are_left, log_probabilities
+from unrolled.decoding.step import HANDFUL, device_of, few_are_left, log_probabilities
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -49,3 +49,9 @@ def test_all_tensors_have_the_rows_of_the_batch():
 def test_rows_are_taken_out_where_a_quarter_has_ended():
     assert [live for live in range(1, 9) if few_are_left(live, 8)] == [1, 2, 3, 4, 5, 6]
     assert few_are_left(0, 1)
+
+
+def test_a_handful_of_rows_stays_as_it_is(monkeypatch):
+    monkeypatch.undo()
+    assert not few_are_left(1, HANDFUL)
+    assert few_are_left(1, HANDFUL + 1)

@@ -6,6 +6,8 @@ out (`few_are_left`). A step has no Python loop over rows, only one over what en
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +36,8 @@ from unrolled.decoding.step import (
     to_numpy,
 )
 from unrolled.kernels import leading as likeliest
+from unrolled.kernels import library
+from unrolled.kernels.picking import Picker
 from unrolled.state import State
 
 
@@ -43,10 +47,12 @@ class _Rows:
     Args:
         sources: (n,) that have rows.
         counts: (n,) how many.
+        picker: makes what picks their continuations.
     """
 
-    def __init__(self, sources: Whole, counts: Whole) -> None:
+    def __init__(self, sources: Whole, counts: Whole, picker: Callable[[Whole], Picker] | None) -> None:
         self.sources, self.counts = sources, counts
+        self.picker = None if picker is None else picker(counts)
         self.starts: Whole = np.cumsum(counts) - counts
         self.total, self._most = int(counts.sum()), int(counts.max(initial=0))
         self.of_rows: Whole = np.repeat(sources, counts)  # (rows,) the source of each
@@ -97,7 +103,9 @@ class Search:
     ) -> None:
         self._width, self._end = width, end
         self._masks, self._required, self._coverage, self._endings = masks, required, coverage, endings
-        self._rows = _Rows(np.arange(batch), np.ones(batch, dtype=np.int64))
+        compiled = required is None and library.load() is not None
+        self._picker = partial(Picker, width=width, end=end) if compiled else None
+        self._rows = _Rows(np.arange(batch), np.ones(batch, dtype=np.int64), self._picker)
         self._log_p: Real = np.zeros(batch)  # of each row; -inf: it is empty
         self._room: Whole = np.full(batch, width)  # of each source of the batch, not only of those that have rows
         self._table: Tensor | None = None
@@ -118,12 +126,10 @@ class Search:
         alive = len(nothing) < self._rows.total
         while alive:
             logits, state = step(tokens, state, memory)
-            picked = self._pick(self._candidates(logits, state))
-            going = self._let_end(picked)
-            alive = bool(going.any())
-            if alive:
-                before = self._rows
-                index, tokens = (torch.from_numpy(each).to(device) for each in self._follow(picked, going))
+            before, found = self._rows, self._next(logits, state)
+            alive = found is not None
+            if found is not None:
+                index, tokens = found if device.type == "cpu" else (each.to(device) for each in found)
                 state = states.select(state, index)
                 if self._rows is not before:
                     memory = states.select(memory, index)
@@ -131,40 +137,74 @@ class Search:
                     self._coverage.follow(index)
         return self._endings.hypotheses()
 
-    def _candidates(self, logits: Tensor, state: State) -> Candidates:
-        """What each row may go on with, (rows, candidates), with the log-probabilities of the whole hypotheses."""
-        rows, log_p = self._rows.of_rows, None
-        require_logits(logits, len(rows))
-        found = self._likeliest(logits)
-        if found is None:
-            self._table = log_p = log_probabilities(logits, len(rows), self._table)
-            self._masks.apply(log_p, rows, self._length, self._history)
-            if self._required is not None and self._occurred is not None:
-                self._required.mask_end(log_p, rows, self._occurred)
-            found = leading(log_p, min(self._width, log_p.shape[1]))
-        best, tokens = (to_numpy(each) for each in found)
-        if not (best[:, 0] > -np.inf).all():
-            self._set_apart(best)
+    def _next(self, logits: Tensor, state: State) -> tuple[Tensor, Tensor] | None:
+        """The rows of the next step, as what they continue, and their last tokens; None where nothing goes on."""
+        rows = self._rows
+        require_logits(logits, rows.total)
+        best, tokens, log_p = self._likeliest(logits)
+        ready = None
+        if rows.picker is not None:
+            ready = rows.picker(best, tokens, self._log_p, self._room[rows.sources])
+        if ready is None:
+            self._set_apart(to_numpy(best))
         if self._coverage is not None:
-            self._coverage.add(state, len(rows))
-        candidates = Candidates(best, tokens, tokens)
+            self._coverage.add(state, rows.total)
+        if rows.picker is None:
+            picked = self._pick(self._candidates(best, tokens, log_p))
+        else:
+            picked = _Picked(*rows.picker.picked)
+        if ready is not None and self._all_go_on(picked, ready.going):
+            parents, said, self._log_p = (each.numpy() for each in ready[:3])
+            self._length += 1
+            self._endings.follow(parents, said)
+            self._remember(parents, said)
+            return ready.parents, ready.tokens
+        going = self._let_end(picked)
+        if not going.any():
+            return None
+        parents, said = self._follow(picked, going)
+        return torch.from_numpy(parents), torch.from_numpy(said)
+
+    def _likeliest(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What each row is most probably followed by: log-probabilities and tokens, (rows, candidates), on the CPU.
+
+        And the log-probabilities of all tokens, where what may follow is another thing for each row. Where it is not,
+        the compiled kernels find it, if there are any.
+        """
+        count = min(self._width, logits.shape[1])
+        barred = None
+        if self._required is None and likeliest.supports(logits, count):
+            barred = self._masks.everywhere(self._length, logits.shape[1])
+        if barred is not None:
+            return *likeliest.find(logits, count, barred), None
+        self._table = log_p = log_probabilities(logits, self._rows.total, self._table)
+        self._masks.apply(log_p, self._rows.of_rows, self._length, self._history)
+        if self._required is not None and self._occurred is not None:
+            self._required.mask_end(log_p, self._rows.of_rows, self._occurred)
+        best, tokens = leading(log_p, count)
+        return best.cpu().double(), tokens.cpu(), log_p
+
+    def _candidates(self, best: Tensor, tokens: Tensor, log_p: Tensor | None) -> Candidates:
+        """What each row may go on with, (rows, candidates), with the log-probabilities of the whole hypotheses."""
+        candidates = Candidates(best.numpy(), tokens.numpy(), tokens.numpy())
         required, occurred, history = self._required, self._occurred, self._history
         if log_p is not None and required is not None and occurred is not None and history is not None:
-            candidates = required.candidates(log_p, best, tokens, rows, history, occurred)
+            candidates = required.candidates(log_p, *candidates[:2], self._rows.of_rows, history, occurred)
         return candidates._replace(log_p=self._log_p[:, None] + np.minimum(candidates.log_p, 0.0))
 
-    def _likeliest(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
-        """By the compiled kernels, where all rows may be followed by the same tokens; None elsewhere."""
-        count = min(self._width, logits.shape[1])
-        if self._required is not None or not likeliest.supports(logits, count):
-            return None
-        barred = self._masks.everywhere(self._length, logits.shape[1])
-        return None if barred is None else likeliest.find(logits, count, barred)
+    def _all_go_on(self, picked: _Picked, going: int) -> bool:
+        """Of continuations of which none ends by itself: no source has to stop, and no rows are worth taking out."""
+        rows = self._rows
+        if self._length + 1 >= self._masks.limits[rows.sources].min() or few_are_left(going, rows.total):
+            return False
+        return not self._endings.settled(rows.sources, picked.log_p[:, 0]).any()
 
     def _set_apart(self, best: Real) -> None:
         """Where nothing may follow, a hypothesis ends as it is. What empty rows say does not matter: what goes on from
         them is never above -inf, even if it is no number.
         """
+        if (best[:, 0] > -np.inf).all():
+            return
         live = self._log_p > -np.inf
         require_numbers(best[live, 0], self._length)
         stuck = np.flatnonzero(live & (best[:, 0] == -np.inf))
@@ -210,7 +250,7 @@ class Search:
         total = int(counts.sum())
         parents, tokens, log_p = picked.rows[going], picked.tokens[going], picked.log_p[going]
         if (counts > before.counts).any() or few_are_left(total, before.total):
-            self._rows = _Rows(before.sources[counts > 0], counts[counts > 0])
+            self._rows = _Rows(before.sources[counts > 0], counts[counts > 0], self._picker)
         elif total < before.total:  # the rest of a source's rows are empty: any row and any token will do for them
             at = (before.starts[:, None] + going.cumsum(1) - 1)[going]
             kept, parents = parents, np.arange(before.total)
@@ -220,11 +260,14 @@ class Search:
         self._log_p = log_p
         self._length += 1
         self._endings.follow(parents, tokens)
+        self._remember(parents, tokens)
+        return parents, tokens
+
+    def _remember(self, parents: Whole, tokens: Whole) -> None:
         if self._history is not None:
             self._history = np.concatenate([self._history[parents], tokens[:, None]], 1)
             if self._required is not None and self._occurred is not None:
                 self._occurred = self._required.occurred(self._rows.of_rows, self._history, self._occurred[parents])
-        return parents, tokens
 
     def _finish(self, sources: Whole, rows: Whole, log_p: Real, finished: bool, more: Whole | None = None) -> None:
         if len(sources):

@@ -27,6 +27,10 @@ Real: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 
+HANDFUL = 8
+"""Rows that a step takes as long for as for one."""
+
+
 def device_of(state: State, memory: Memory, batch: int) -> torch.device:
     """Where the search's tokens must be. Raises `ValueError` where state or memory is not that of so many sources."""
     for name, value in (("state", state), ("memory", memory)):
@@ -78,6 +82,7 @@ def few_are_left(live: int, rows: int) -> bool:
     """Whether the rows that ended are worth taking out of the batch now.
 
     Taking rows out copies the memory of those that stay, which costs about as much as a step on them. So it pays where
-    many leave at once, and then the copies of a whole search cost about as much as a few steps.
+    many leave at once, and then the copies of a whole search cost about as much as a few steps. It never pays for a
+    handful of rows: a step on them takes as long as it takes to read the weights, however many they are.
     """
-    return live * 4 <= rows * 3
+    return rows > HANDFUL and live * 4 <= rows * 3

@@ -136,6 +136,28 @@ class Leading(Structure):
     ]
 
 
+class Picking(Structure):
+    """`csrc/picking_types.h`: what a step of a beam search picks from."""
+
+    _fields_ = [
+        ("sources", c_int64),
+        ("width", c_int64),
+        ("end", c_int64),
+        ("starts", c_void_p),
+        ("count", c_int64),
+        ("best", c_void_p),
+        ("tokens", c_void_p),
+        ("log_p", c_void_p),
+        ("room", c_void_p),
+        ("picked_rows", c_void_p),
+        ("picked_tokens", c_void_p),
+        ("picked_log_p", c_void_p),
+        ("next_rows", c_void_p),
+        ("next_tokens", c_void_p),
+        ("next_log_p", c_void_p),
+    ]
+
+
 _FUNCTIONS = {
     "unrolled_isa": (c_char_p, []),
     "unrolled_use": (c_int64, [c_char_p]),
@@ -164,6 +186,8 @@ _FUNCTIONS = {
     "unrolled_softmax_room": (c_int64, [c_int64, POINTER(Softmax), c_int64]),
     "unrolled_softmax": (None, [c_int64, POINTER(Softmax), c_int64]),
     "unrolled_leading": (None, [POINTER(Leading), c_int64]),
+    "unrolled_pick": (c_int64, [c_void_p]),
+    "unrolled_run": (c_int64, [c_void_p, c_int64]),
     **attention_types.FUNCTIONS,
 }
 

@@ -70,41 +70,6 @@ def forward(given: Given) -> Made:
     return made
 
 
-class Looker:
-    """One query a row, again and again, at places that stay what they are: looked at once, not at every step.
-
-    Args:
-        memory: (batch, source, features).
-        keys: (batch, source, units).
-        value: (units,).
-        mask: (batch, source), bool, where there is a place: the first of each row, one or more.
-
-    Raises `ValueError` where these do not fit.
-    """
-
-    def __init__(self, memory: Tensor, keys: Tensor, value: Tensor, mask: Tensor) -> None:
-        batch, source = mask.shape
-        there = Memory(memory.flatten(0, 1), torch.arange(0, batch * source, source), mask.sum(dim=1), source)
-        queries = Batch(
-            memory.new_zeros(batch, value.shape[0]), torch.tensor([batch]), torch.zeros(1, dtype=torch.long)
-        )
-        self._given = _looked_at(Given(queries, there, keys.flatten(0, 1), value))
-        self._shape, self._threads = queries.x.shape, _threads(self._given)
-        made = Made(queries.x.new_empty(batch, memory.shape[2]), queries.x.new_empty(batch, source))
-        self._layer, self._looks = _structures(self._given, made)
-
-    def __call__(self, queries: Tensor) -> Made:
-        """queries: (batch, units), float32. Raises `ValueError` for others."""
-        if queries.shape != self._shape or queries.dtype is not torch.float32 or not queries.is_cpu:
-            raise ValueError(f"queries must be {tuple(self._shape)} of float32 on the CPU, not {tuple(queries.shape)}")
-        queries, looks = queries.contiguous(), self._looks
-        batch, features, source = self._shape[0], looks.features, looks.source
-        made = Made(queries.new_empty(batch, features), queries.new_empty(batch, source))
-        looks.queries, looks.contexts, looks.weights = (t.data_ptr() for t in (queries, *made))
-        needed().unrolled_look(ctypes.byref(self._layer), ctypes.byref(looks), self._threads)
-        return made
-
-
 def backward(given: Given, made: Made, came: Made) -> Gradients:
     """The gradients of `forward`. made: what it gave; came: the gradients of that."""
     given = _looked_at(given)

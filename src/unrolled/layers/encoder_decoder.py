@@ -37,7 +37,7 @@ from unrolled.layers.multihead import MultiHead
 from unrolled.layers.multiplicative import Dot, General
 from unrolled.layers.packed import caller_order, lengths, to_padded
 from unrolled.layers.pointer import Pointer, copies
-from unrolled.layers.prepared import Prepared, prepare
+from unrolled.layers.prepared import prepare
 from unrolled.layers.readout import Readout
 from unrolled.layers.softmax import Softmax
 from unrolled.layers.stack import make_cell, make_stack
@@ -173,22 +173,20 @@ class EncoderDecoder(nn.Module):
             found.append(logits.argmax(dim=1))
         return torch.cat(found)
 
-    def stepper(self) -> Callable[[Tensor, DecoderState, Memory], tuple[Tensor, DecoderState]]:
-        """`step`, made ready for a search: for as long as neither the weights nor the precision change."""
-        cells: Any = list(self.decoder.cells)
-        prepared = prepare(cells, self.decoder.attention, self.decoder.readout, self.softmax)
-        return partial(self.step, prepared=prepared)
+    def stepper(self) -> Callable[[Tensor, Any, Memory], tuple[Tensor, Any]]:
+        """`step`, made ready for a search: for as long as neither the weights nor the precision change, by one thread.
 
-    def step(
-        self, tokens: Tensor, state: DecoderState, memory: Memory, prepared: Prepared | None = None
-    ) -> tuple[Tensor, DecoderState]:
+        It takes the memory's state first, then what it gave itself, which `unrolled.state` and `attention_of` can read.
+        """
+        return prepare(self) or self.step
+
+    def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> tuple[Tensor, DecoderState]:
         """One step of decoding, without dropout.
 
         Args:
             tokens: (rows,), long: what was said last.
             state: at first `memory.state`.
             memory: of `encode`; rows of all three are the same.
-            prepared: see `stepper`.
 
         Returns:
             Logits (rows, target words), and the next state. Where copying is on, they are the logarithms of
@@ -196,8 +194,8 @@ class EncoderDecoder(nn.Module):
             words may be among the tokens.
         """
         x = self._embedded(tokens)
-        shown, state = self.decoder.step(x, state, memory, prepared)
-        logits = (self.softmax if prepared is None else prepared.logits)(shown.readouts)
+        shown, state = self.decoder.step(x, state, memory)
+        logits = self.softmax(shown.readouts)
         if self.pointer is None or not isinstance(memory.copies, Copies):
             return logits, state
         assert shown.contexts is not None

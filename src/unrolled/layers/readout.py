@@ -11,7 +11,6 @@ tanh.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -40,15 +39,12 @@ class Readout(nn.Module):
         self.output_size = hidden if kind == "state" else output
         self.map = None if kind == "state" else Linear(self.word + hidden + context, output)
 
-    def forward(self, h: Tensor, c: Tensor | None, x: Tensor, by: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """h: (elements, hidden), c: (elements, context), x: (elements, word) -> (elements, output).
-
-        by: the linear map, where it has been made ready for a search.
-        """
+    def forward(self, h: Tensor, c: Tensor | None, x: Tensor) -> Tensor:
+        """h: (elements, hidden), c: (elements, context), x: (elements, word) -> (elements, output)."""
         if self.map is None:
             return h
         parts = [*([x] if self.word else []), h, *([] if c is None else [c])]
-        return (by or self.map)(torch.cat(parts, dim=1) if len(parts) > 1 else h).tanh()
+        return self.map(torch.cat(parts, dim=1) if len(parts) > 1 else h).tanh()
 
     def known(self, x: Tensor) -> Tensor:
         """The words' share, for a loop: x: (elements, word) -> (elements, output), or without features if it has none.

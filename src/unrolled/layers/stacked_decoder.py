@@ -35,12 +35,13 @@ from unrolled.kernels.streaming import one_step
 from unrolled.layers.attend import Attention, Looked, Source, of_elements
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.memory import DecoderState, Memory
-from unrolled.layers.prepared import Look, Prepared, Tick
 from unrolled.layers.readout import Readout
 from unrolled.unroll import attending_fused, choose, feeding, feeding_fused, fused, halves, in_turn
 
 Place = Literal["before", "between", "after"]
 
+Tick = Callable[[Tensor, State], "tuple[Tensor, State]"]
+"""(rows, input) and a state -> the output and the next state."""
 Lowest = Callable[[list[Tensor], State], "tuple[Tensor, State]"]
 """The lowest layer, given what only this step knows of its input: -> output, next state."""
 
@@ -129,25 +130,18 @@ class StackedDecoder(nn.Module):
         cell = self._cell(0)
         return type(cell) in fused.KINDS and fused.kind_of(cell) in KNOWN
 
-    def step(
-        self, x: Tensor, state: DecoderState, memory: Memory, prepared: Prepared | None = None
-    ) -> tuple[Shown, DecoderState]:
-        """One step of decoding, without dropout. x: (batch, word), all else has these rows; prepared: by `prepare`."""
+    def step(self, x: Tensor, state: DecoderState, memory: Memory) -> tuple[Shown, DecoderState]:
+        """One step of decoding, without dropout. x: (batch, word), all else has these rows."""
         vector = some(memory.vector)
         words = x if vector is None else torch.cat([x, vector], dim=1)
-        ticks: Sequence[Tick]
-        if prepared is None:
-            ticks = [partial(choose.step, self._cell(k)) for k in range(len(self.cells))]
-        else:
-            ticks = prepared.ticks
+        ticks = [partial(choose.step, self._cell(k)) for k in range(len(self.cells))]
 
         def lowest(rest: list[Tensor], before: State) -> tuple[Tensor, State]:
             return ticks[0](torch.cat([words, *rest], dim=1) if rest else words, before)
 
-        look = None if prepared is None else prepared.look
-        (h, looked), after = self._tick(lowest, ticks[1:], state, memory, [None] * len(ticks[1:]), look)
+        (h, looked), after = self._tick(lowest, ticks[1:], state, memory, [None] * len(ticks[1:]))
         contexts = self._contexts(looked, memory, one_step(x.shape[0]))
-        readouts = self.readout(h, contexts, x, None if prepared is None else prepared.readout)
+        readouts = self.readout(h, contexts, x)
         shown = Shown(h, contexts, None if looked is None else looked.weights, readouts)
         return shown, after._replace(fed=readouts) if self.is_fed else after
 
@@ -271,17 +265,14 @@ class StackedDecoder(nn.Module):
         state: DecoderState,
         memory: Memory,
         masks: Sequence[Tensor | None],
-        prepared: Look | None = None,
     ) -> tuple[tuple[Tensor, Looked | None], DecoderState]:
         """One step of all layers and attention: the topmost output, what was looked at; the state, but for `fed`.
 
-        above, masks: the layers above the lowest, and what is dropped before each; prepared: looks for attention.
+        above, masks: the layers above the lowest, and what is dropped before each.
         """
         looked, rest = None, [] if isinstance(state.fed, tuple) else [state.fed]
 
         def look(queries: Tensor) -> Looked:
-            if prepared is not None and isinstance(memory.source, Source):
-                return prepared(queries, memory.source)
             return self._look(queries, one_step(queries.shape[0]), memory, some(state.covered))
 
         if self.place == "before":
