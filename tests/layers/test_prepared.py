@@ -47,6 +47,43 @@ def test_a_step_made_ready_for_a_search_is_the_step_to_the_last_bit(
 
 
 @pytest.mark.skipif(library.load() is None, reason="there are no compiled kernels")
+@pytest.mark.parametrize("name", MAIN)
+def test_steps_that_were_kept_see_new_weights_and_go_from_memory_to_memory(
+    name: str, network: Callable[..., EncoderDecoder], pairs: Callable[..., Any]
+) -> None:
+    def change(one: EncoderDecoder) -> None:
+        for p in one.parameters():
+            p.mul_(1.1)
+
+    def replace(one: EncoderDecoder) -> None:
+        for p in one.parameters():
+            p.data = p.data * 0.9
+
+    one, batch = network(**MAIN[name]).float(), pairs(copies=name == "copied")
+    tokens = torch.tensor([1, 5, 2, 1])
+    with torch.no_grad():
+        for alter in (change, replace, change):
+            first = batch.memory(one)
+            memories = [first, states.select(first, torch.tensor([3, 2, 1, 0]))]
+            step = one.stepper()
+            for memory in [*memories, *memories]:
+                assert torch.equal(step(tokens, memory.state, memory)[0], one.step(tokens, memory.state, memory)[0])
+            alter(one)
+
+
+@pytest.mark.skipif(library.load() is None, reason="there are no compiled kernels")
+@pytest.mark.parametrize("tokens", [torch.tensor([1, 1, 1]), torch.ones(4), torch.tensor([1, 1, 1, 1000])])
+def test_tokens_that_do_not_fit_are_refused(
+    tokens: torch.Tensor, network: Callable[..., EncoderDecoder], pairs: Callable[..., Any]
+) -> None:
+    one = network().float()
+    with torch.no_grad():
+        memory = pairs().memory(one)
+        with pytest.raises((ValueError, IndexError)):
+            one.stepper()(tokens, memory.state, memory)
+
+
+@pytest.mark.skipif(library.load() is None, reason="there are no compiled kernels")
 def test_what_the_kernels_do_not_run_is_not_made_ready(network: Callable[..., EncoderDecoder]) -> None:
     with torch.no_grad():
         assert isinstance(network().float().stepper(), Prepared)

@@ -70,6 +70,7 @@ def prepare(network: EncoderDecoder) -> Prepared | None:
     readout, query = decoder.readout.map, _query(network)
     weights = Weights(
         half,
+        network.target.weight.detach(),
         tuple(packed),
         _Map.of(network.softmax.weight, network.softmax.bias, half),
         None if readout is None else _Map.of(readout.weight, readout.bias, half),
@@ -85,6 +86,11 @@ class _Map(NamedTuple):
     panels: Tensor
     bias: Tensor | None
 
+    @property
+    def place(self) -> tuple[int, int | None]:
+        """Where they stand: of weights that have changed, they are laid out elsewhere."""
+        return self.panels.data_ptr(), None if self.bias is None else self.bias.data_ptr()
+
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor | None, half: bool) -> _Map:
         panels = laid_out.panels(weight, half, torch.get_num_threads())
@@ -92,9 +98,11 @@ class _Map(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """What the steps multiply by, laid out; half: whether in bfloat16. None: there is none, or it is not laid out."""
+    """Of a step: half: whether products are of bfloat16; table: of words; and what they multiply by, laid out. None:
+    there is none, or it is not laid out."""
 
     half: bool
+    table: Tensor
     packed: tuple[Packed, ...]
     logits: _Map
     readout: _Map | None
@@ -102,8 +110,11 @@ class Weights(NamedTuple):
 
     def are(self, others: Weights) -> bool:
         """Whether these are the very same."""
-        mine, theirs = ([*w.packed, *(m and m.panels for m in w[2:])] for w in (self, others))
-        return self.half == others.half and all(a is b for a, b in zip(mine, theirs, strict=True))
+        mine, theirs = (
+            (w.half, w.table.data_ptr(), [id(packed) for packed in w.packed], [m and m.place for m in w[3:]])
+            for w in (self, others)
+        )
+        return mine == theirs
 
 
 def _query(network: EncoderDecoder) -> tuple[Tensor, Tensor | None] | None:
@@ -139,7 +150,6 @@ class Prepared:
 
 class _Of(NamedTuple):
     weights: Weights
-    places: tuple[int, ...]  # of what is read where it stands
     steps: dict[int, _Steps]
 
 
@@ -151,9 +161,8 @@ def _kept_for(network: EncoderDecoder, weights: Weights) -> dict[int, _Steps]:
     if not hasattr(_made, "of"):
         _made.of = WeakIdKeyDictionary()
     found: _Of | None = _made.of.get(network)
-    places = tuple(p.data_ptr() for p in network.parameters())
-    if found is None or found.places != places or not weights.are(found.weights):
-        found = _made.of[network] = _Of(weights, places, {})
+    if found is None or not weights.are(found.weights):
+        found = _made.of[network] = _Of(weights, {})
     return found.steps
 
 
@@ -239,7 +248,7 @@ class _Steps:
         before = context if decoder.place == "before" else 0
         vector = reads[0].shape[1] - word - fed - before
         self._x, vectors, said, contexts = reads[0].split([word, vector, fed, before], dim=1)
-        self._taken = chain.take(network.target.weight.detach(), self._x)
+        self._taken = chain.take(self._weights.table, self._x)
         self._vectors = [vectors] if vector else []
         if fed:
             self._in(said)
@@ -289,11 +298,18 @@ class _Steps:
         contexts = self._contexts = self._room(attention.context_size)
         asked = attention.asked()
         if asked is not None and asked.query is not None and asked.value is not None:
-            query, bias, sought = asked.query, asked.bias, self._room(len(asked.value))
+            sought = self._room(len(asked.value))
             if self._weights.query is not None:
                 self._multiply(queries, self._weights.query, sought)
             else:
-                self._chain.then(lambda: sought.copy_(linear(queries, query, bias)))
+
+                def ask() -> None:
+                    now = attention.asked()
+                    assert now is not None
+                    assert now.query is not None
+                    sought.copy_(linear(queries, now.query, now.bias))
+
+                self._chain.then(ask)
             self._kernel = self._chain.look(sought, contexts)
         else:
 
