@@ -223,9 +223,13 @@ def products(kind: str, hidden: int, batch: int) -> Run:
 
 
 def streaming(repeats: int, clock: Clock) -> None:
-    """One row, one element at a time, the state carried; microseconds an element."""
+    """One row, one element at a time, the state carried; microseconds an element.
+
+    Each element reads all weights: "reading" is how long a sum of as many numbers takes, which no step undercuts where
+    they do not fit into a core's own caches.
+    """
     head = ["cell", "H", "torch µs", "onnxruntime µs", "ours µs", "bf16 µs", "ours ×", "bf16 ×", "ours × onnxruntime"]
-    table(head)
+    table([*head, "MiB of weights", "reading µs"])
     for kind, made in (("lstm", nn.LSTMCell), ("gru", nn.GRUCell)):
         for hidden in (128, 256, 512):
             cell, x = made(hidden, hidden), torch.randn(1, hidden)
@@ -236,11 +240,13 @@ def streaming(repeats: int, clock: Clock) -> None:
                 functions[name] = repeated(Stream(kind, recurrence.pack(kind, weights, half)), x)
             if kind == "lstm" and (rival := onnx_steps(weights, x, STEPS)) is not None:
                 functions["onnxruntime"] = rival
+            numbers = torch.randn(sum(w.numel() for w in weights if w is not None))
+            functions["reading"] = partial(summed, numbers)
             taken = {name: 1e6 * s / STEPS for name, s in measure(functions, 4 * repeats, clock).items()}
             shown = [f"{taken[n]:.1f}" if n in taken else "" for n in ("torch", "onnxruntime", "ours", "bf16")]
             shown += [f"{taken['torch'] / taken[n]:.2f}" for n in ("ours", "bf16")]
             shown.append(f"{taken['onnxruntime'] / taken['ours']:.2f}" if "onnxruntime" in taken else "")
-            row([kind, hidden, *shown])
+            row([kind, hidden, *shown, f"{4 * len(numbers) / 2**20:.1f}", f"{taken['reading']:.1f}"])
 
 
 STEPS = 100
@@ -255,6 +261,11 @@ def steps(cell: nn.Module, x: Tensor) -> Run:
                 state = cell(x, state)
 
     return run
+
+
+def summed(numbers: Tensor) -> None:
+    for _ in range(STEPS):
+        numbers.sum()
 
 
 def repeated(stream: Stream, x: Tensor) -> Run:
