@@ -69,6 +69,7 @@ def prepare(network: EncoderDecoder) -> Prepared | None:
         packed.append(laid_out.packed(kind, own, half))
     readout, query = decoder.readout.map, _query(network)
     weights = Weights(
+        torch.get_num_threads(),
         half,
         network.target.weight.detach(),
         tuple(packed),
@@ -98,9 +99,10 @@ class _Map(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Of a step: half: whether products are of bfloat16; table: of words; and what they multiply by, laid out. None:
-    there is none, or it is not laid out."""
+    """Of a step: how many threads share it; half: whether products are of bfloat16; table: of words; and what they
+    multiply by, laid out. None: there is none, or it is not laid out."""
 
+    threads: int
     half: bool
     table: Tensor
     packed: tuple[Packed, ...]
@@ -111,7 +113,7 @@ class Weights(NamedTuple):
     def are(self, others: Weights) -> bool:
         """Whether these are the very same."""
         mine, theirs = (
-            (w.half, w.table.data_ptr(), [id(packed) for packed in w.packed], [m and m.place for m in w[3:]])
+            (*w[:2], w.table.data_ptr(), [id(packed) for packed in w.packed], [m and m.place for m in w[4:]])
             for w in (self, others)
         )
         return mine == theirs
