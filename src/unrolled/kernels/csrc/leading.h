@@ -40,29 +40,52 @@ static double norm_of(const float* row, Index words, float top) {
   return top + __builtin_log(total);
 }
 
-// Of equals the first are taken.
-static void take(const Leading& p, const float* row, const float* tops, float* best, Index* places) {
-  for (Index k = 0; k < p.count; k++) best[k] = LOWEST, places[k] = 0;
-  for (Index start = 0; start < p.words; start += SOME, tops++) {
-    if (!(*tops > best[p.count - 1])) continue;
-    for (Index word = start; word < lesser(p.words, start + SOME); word++) {
+// What at least `count` words reach that may be taken: the largest of so many parts, and of one more for each word that
+// may not be.
+static float reached(const float* tops, Index parts, Index count, float* most) {
+  if (count > parts) return LOWEST;
+  for (Index k = 0; k < count; k++) most[k] = LOWEST;
+  for (Index part = 0; part < parts; part++) {
+    Index at = count;
+    for (; at > 0 && tops[part] > most[at - 1]; at--) {
+      if (at < count) most[at] = most[at - 1];
+    }
+    if (at < count) most[at] = tops[part];
+  }
+  return most[count - 1];
+}
+
+// Of equals the first are taken. least: a number that those which are taken are above.
+static void take(const Leading& p, const float* row, const float* tops, float least, float* best, Index* places) {
+  const uint8_t* barred = p.barred;
+  Index last = p.count - 1, words = p.words;
+  for (Index k = 0; k <= last; k++) best[k] = LOWEST, places[k] = 0;
+  for (Index start = 0; start < words; start += SOME, tops++) {
+    if (!(*tops > least)) continue;
+    for (Index word = start, end = lesser(words, start + SOME); word < end; word++) {
       float z = row[word];
-      if (!(z > best[p.count - 1]) || (p.barred && p.barred[word])) continue;
-      Index at = p.count - 1;
+      if (!(z > least) || (barred && barred[word])) continue;
+      Index at = last;
       for (; at > 0 && z > best[at - 1]; at--) best[at] = best[at - 1], places[at] = places[at - 1];
       best[at] = z, places[at] = word;
+      least = best[last] > least ? best[last] : least;
     }
   }
 }
 
+INLINE Index parts_of(Index words) { return (words + SOME - 1) / SOME; }
+
 // Floats of scratch.
-INLINE Index leading_scratch(Index words) { return (words + SOME - 1) / SOME; }
+INLINE Index leading_scratch(Index words) { return 2 * parts_of(words); }
 
 static void leading(const Leading& p, Index from, Index to, float* scratch) {
+  Index parts = parts_of(p.words), count = p.count;
+  for (Index word = 0; p.barred && word < p.words; word++) count += p.barred[word] != 0;
   for (Index row = from; row < to; row++) {
     const float* logits = p.logits + row * p.stride;
     p.norms[row] = norm_of(logits, p.words, tops_of(logits, p.words, scratch));
-    take(p, logits, scratch, p.best + row * p.count, p.places + row * p.count);
+    float least = __builtin_nextafterf(reached(scratch, parts, count, scratch + parts), LOWEST);
+    take(p, logits, scratch, least, p.best + row * p.count, p.places + row * p.count);
   }
 }
 
