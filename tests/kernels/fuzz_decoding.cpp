@@ -36,21 +36,19 @@ void search() {
   auto norms = room<double>(rows), log_p = room<double>(rows), found = room<double>(rows * count);
   Leading leading = {logits, rows, words, stride, draw(0, 2) ? barred.get() : nullptr, count, best, places.get(),
                      norms.get()};
-  unrolled_leading(&leading, draw(1, 4));
+  bool at_once = draw(0, 1);
+  if (!at_once) unrolled_leading(&leading, draw(1, 4));
   for (int64_t row = 0; row < rows; row++) {
-    must(std::isfinite(norms[row]), "a norm is not a number");
     log_p[row] = draw(0, 3) ? -static_cast<double>(draw(0, 9)) : -INFINITY;
-    for (int64_t k = 0; k < count; k++) {
-      int64_t at = row * count + k;
-      must(places[at] >= 0 && places[at] < words, "a place is not a word");
-      found[at] = best[at] - norms[row];
-    }
+    for (int64_t k = row * count; !at_once && k < (row + 1) * count; k++) found[k] = best[k] - norms[row];
   }
   auto picked = room<int64_t>(2 * picks), next = room<int64_t>(2 * rows);
   auto sums = room<double>(picks), after = room<double>(rows);
   Picking picking = {sources, width, end, starts.get(), count, found.get(), places.get(), log_p.get(), wanted.get(),
                      picked.get(), picked.get() + picks, sums.get(), next.get(), next.get() + rows, after.get()};
-  int64_t going = unrolled_pick(&picking);
+  int64_t going = at_once ? unrolled_pick_of(&leading, &picking, draw(1, 4)) : unrolled_pick(&picking);
+  for (int64_t row = 0; row < rows; row++) must(std::isfinite(norms[row]), "a norm is not a number");
+  for (int64_t k = 0; k < rows * count; k++) must(places[k] >= 0 && places[k] < words, "a place is not a word");
   for (int64_t k = 0; k < picks; k++) must(picked[k] >= 0 && picked[k] < rows && sums[k] <= 0, "a pick is none");
   int64_t live = 0;
   for (int64_t row = 0; going >= 0 && row < rows; row++) {

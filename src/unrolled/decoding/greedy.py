@@ -13,6 +13,7 @@ from unrolled.decoding.masks import Masks
 from unrolled.decoding.rollout import rollout
 from unrolled.decoding.step import Memory, Step, Whole
 from unrolled.errors import BadOption
+from unrolled.kernels import leading as likeliest
 from unrolled.state import State
 
 
@@ -21,6 +22,14 @@ class _MostProbable:
 
     def __call__(self, logits: Tensor, log_p: Tensor, rows: Whole, history: Whole | None, length: int) -> Tensor:
         return leading(log_p, 1)[1].squeeze(1)
+
+    def at_once(self, logits: Tensor, masks: Masks, length: int) -> tuple[Tensor, Tensor] | None:
+        """By the compiled kernels, where all rows may be followed by the same tokens."""
+        barred = masks.everywhere(length, logits.shape[1]) if likeliest.supports(logits, 1) else None
+        if barred is None:
+            return None
+        best, tokens = likeliest.find(logits, 1, barred)
+        return tokens.squeeze(1), best.squeeze(1)
 
 
 def greedy(

@@ -19,6 +19,7 @@ from unrolled.decoding.step import (
     device_of,
     few_are_left,
     log_probabilities,
+    require_logits,
     require_numbers,
     to_numpy,
 )
@@ -44,6 +45,12 @@ class Choice(Protocol):
             rows: (rows,) which of all rows these are.
             history: (rows, length) their tokens so far; None where that was not asked for.
             length: how many these are.
+        """
+
+    def at_once(self, logits: Tensor, masks: Masks, length: int) -> tuple[Tensor, Tensor] | None:
+        """Tokens, (rows,), long, and their log-probabilities, where they can be had without those of all tokens.
+
+        Arguments as those of `__call__`. None where not.
         """
 
 
@@ -97,11 +104,15 @@ def rollout(
             state, memory, tokens = states.select(state, index), states.select(memory, index), tokens[index]
             rows, live = rows[staying], live[staying]
         logits, state = step(tokens, state, memory)
-        log_p = log_probabilities(logits, len(rows), log_p)
-        history = written.table[rows, :length] if reads_history else None
-        masks.apply(log_p, sources[rows], length, history)
-        tokens = choice(logits, log_p, rows, history, length)
-        gained, chosen = to_numpy(log_p.gather(1, tokens.unsqueeze(1)).squeeze(1)), to_numpy(tokens)
+        require_logits(logits, len(rows))
+        found = choice.at_once(logits, masks, length)
+        if found is None:
+            log_p = log_probabilities(logits, len(rows), log_p)
+            history = written.table[rows, :length] if reads_history else None
+            masks.apply(log_p, sources[rows], length, history)
+            tokens = choice(logits, log_p, rows, history, length)
+            found = tokens, log_p.gather(1, tokens.unsqueeze(1)).squeeze(1)
+        tokens, (chosen, gained) = found[0], map(to_numpy, found)
         require_numbers(gained[live], length)
         live &= gained > -np.inf  # else nothing was allowed
         written.log_p[rows[live]] += gained[live]

@@ -105,6 +105,9 @@ class _Drawn:
             log_p = penalised.to(log_p.dtype).masked_fill(log_p == -torch.inf, -torch.inf)
         return choose(log_p, torch.from_numpy(self._uniforms.at(rows, length)), **self._options)  # type: ignore[arg-type]
 
+    def at_once(self, logits: Tensor, masks: Masks, length: int) -> None:
+        """A draw needs all log-probabilities."""
+
 
 def sample(
     step: Step,

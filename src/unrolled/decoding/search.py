@@ -33,7 +33,6 @@ from unrolled.decoding.step import (
     log_probabilities,
     require_logits,
     require_numbers,
-    to_numpy,
 )
 from unrolled.kernels import leading as likeliest
 from unrolled.kernels import library
@@ -141,18 +140,25 @@ class Search:
         """The rows of the next step, as what they continue, and their last tokens; None where nothing goes on."""
         rows = self._rows
         require_logits(logits, rows.total)
-        best, tokens, log_p = self._likeliest(logits)
-        ready = None
-        if rows.picker is not None:
-            ready = rows.picker(best, tokens, self._log_p, self._room[rows.sources])
+        count, picker, room = min(self._width, logits.shape[1]), rows.picker, self._room[rows.sources]
+        barred = None
+        if picker is not None and likeliest.supports(logits, count):
+            barred = self._masks.everywhere(self._length, logits.shape[1])
+        if picker is not None and barred is not None:
+            ready = picker.of_logits(logits, count, barred, self._log_p, room)
+            best = picker.best
+        else:
+            found, tokens, log_p = self._likeliest(logits, count)
+            ready = None if picker is None else picker(found, tokens, self._log_p, room)
+            best = found.numpy()
         if ready is None:
-            self._set_apart(to_numpy(best))
+            self._set_apart(best)
         if self._coverage is not None:
             self._coverage.add(state, rows.total)
-        if rows.picker is None:
-            picked = self._pick(self._candidates(best, tokens, log_p))
+        if picker is None:
+            picked = self._pick(self._candidates(found, tokens, log_p), room)
         else:
-            picked = _Picked(*rows.picker.picked)
+            picked = _Picked(*picker.picked)
         if ready is not None and self._all_go_on(picked, ready.going):
             parents, said, self._log_p = (each.numpy() for each in ready[:3])
             self._length += 1
@@ -165,18 +171,10 @@ class Search:
         parents, said = self._follow(picked, going)
         return torch.from_numpy(parents), torch.from_numpy(said)
 
-    def _likeliest(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What each row is most probably followed by: log-probabilities and tokens, (rows, candidates), on the CPU.
-
-        And the log-probabilities of all tokens, where what may follow is another thing for each row. Where it is not,
-        the compiled kernels find it, if there are any.
+    def _likeliest(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What each row is most probably followed by: log-probabilities and tokens, (rows, count), on the CPU; and the
+        log-probabilities of all tokens.
         """
-        count = min(self._width, logits.shape[1])
-        barred = None
-        if self._required is None and likeliest.supports(logits, count):
-            barred = self._masks.everywhere(self._length, logits.shape[1])
-        if barred is not None:
-            return *likeliest.find(logits, count, barred), None
         self._table = log_p = log_probabilities(logits, self._rows.total, self._table)
         self._masks.apply(log_p, self._rows.of_rows, self._length, self._history)
         if self._required is not None and self._occurred is not None:
@@ -184,11 +182,11 @@ class Search:
         best, tokens = leading(log_p, count)
         return best.cpu().double(), tokens.cpu(), log_p
 
-    def _candidates(self, best: Tensor, tokens: Tensor, log_p: Tensor | None) -> Candidates:
+    def _candidates(self, best: Tensor, tokens: Tensor, log_p: Tensor) -> Candidates:
         """What each row may go on with, (rows, candidates), with the log-probabilities of the whole hypotheses."""
         candidates = Candidates(best.numpy(), tokens.numpy(), tokens.numpy())
         required, occurred, history = self._required, self._occurred, self._history
-        if log_p is not None and required is not None and occurred is not None and history is not None:
+        if required is not None and occurred is not None and history is not None:
             candidates = required.candidates(log_p, *candidates[:2], self._rows.of_rows, history, occurred)
         return candidates._replace(log_p=self._log_p[:, None] + np.minimum(candidates.log_p, 0.0))
 
@@ -210,10 +208,10 @@ class Search:
         stuck = np.flatnonzero(live & (best[:, 0] == -np.inf))
         self._finish(self._rows.of_rows[stuck], stuck, self._log_p[stuck], finished=False)
 
-    def _pick(self, candidates: Candidates) -> _Picked:
+    def _pick(self, candidates: Candidates, room: Whole) -> _Picked:
         """The best continuations of each source, as many as there is room for."""
         rows, each = self._rows, candidates.log_p.shape[1]
-        table, room = rows.by_source(candidates.log_p, -np.inf), self._room[rows.sources]
+        table = rows.by_source(candidates.log_p, -np.inf)
         if self._required is None:
             places = np.argsort(-table, axis=1, kind="stable")[:, : self._width]
             log_p = table[rows.numbers, places]

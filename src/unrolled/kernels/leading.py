@@ -40,20 +40,29 @@ def find(logits: Tensor, count: int, barred: Tensor | None = None) -> tuple[Tens
         ValueError: something does not fit.
         RuntimeError: there are no compiled kernels.
     """
-    if not supports(logits, count):
-        found = f"{tuple(logits.shape)} in {logits.dtype} on {logits.device}"
-        raise ValueError(f"{count} words cannot be looked for in {found}: wanted is float32 on the CPU")
+    logits, barred = checked(logits, count, barred)
     rows, words = logits.shape
-    if barred is not None and (barred.shape != (words,) or barred.dtype is not torch.uint8 or not barred.is_cpu):
-        raise ValueError(f"barred must be {words} numbers of uint8 on the CPU, not {tuple(barred.shape)}")
-    if logits.stride(1) != 1:
-        logits = logits.contiguous()
-    barred = None if barred is None else barred.contiguous()
     best, places = logits.new_empty(rows, count), torch.empty(rows, count, dtype=torch.long)
     norms = torch.empty(rows, 1, dtype=torch.float64)
     given = Leading(
         logits.data_ptr(), rows, words, logits.stride(0), None if barred is None else barred.data_ptr(), count,
         best.data_ptr(), places.data_ptr(), norms.data_ptr(),
     )  # fmt: skip
-    needed().unrolled_leading(ctypes.byref(given), torch.get_num_threads() if rows * words > SMALL else 1)
+    needed().unrolled_leading(ctypes.byref(given), threads(logits))
     return best - norms, places
+
+
+def checked(logits: Tensor, count: int, barred: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Both, with rows of neighbouring numbers. Raises `ValueError` where they do not fit."""
+    if not supports(logits, count):
+        found = f"{tuple(logits.shape)} in {logits.dtype} on {logits.device}"
+        raise ValueError(f"{count} words cannot be looked for in {found}: wanted is float32 on the CPU")
+    words = logits.shape[1]
+    if barred is not None and (barred.shape != (words,) or barred.dtype is not torch.uint8 or not barred.is_cpu):
+        raise ValueError(f"barred must be {words} numbers of uint8 on the CPU, not {tuple(barred.shape)}")
+    return logits if logits.stride(1) == 1 else logits.contiguous(), None if barred is None else barred.contiguous()
+
+
+def threads(logits: Tensor) -> int:
+    """As many as torch may use, but one for a few logits."""
+    return torch.get_num_threads() if logits.numel() > SMALL else 1

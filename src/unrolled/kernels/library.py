@@ -187,6 +187,7 @@ _FUNCTIONS = {
     "unrolled_softmax": (None, [c_int64, POINTER(Softmax), c_int64]),
     "unrolled_leading": (None, [POINTER(Leading), c_int64]),
     "unrolled_pick": (c_int64, [c_void_p]),
+    "unrolled_pick_of": (c_int64, [c_void_p, c_void_p, c_int64]),
     "unrolled_run": (c_int64, [c_void_p, c_int64]),
     **attention_types.FUNCTIONS,
 }

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "api_leading.h"
+
 namespace {
 
 constexpr double NEVER = -INFINITY;
@@ -58,4 +60,13 @@ EXPORT int64_t unrolled_pick(const Picking* p) {
     }
   }
   return plain ? total : -1;
+}
+
+// The same of the likeliest words of logits, whose places are the candidates' tokens; their log-probabilities are written.
+EXPORT int64_t unrolled_pick_of(const Leading* logits, const Picking* p, int64_t threads) {
+  unrolled_leading(logits, threads);
+  for (int64_t row = 0; row < logits->rows; row++) {
+    for (int64_t k = row * p->count; k < (row + 1) * p->count; k++) p->best[k] = logits->best[k] - logits->norms[row];
+  }
+  return unrolled_pick(p);
 }

@@ -7,7 +7,7 @@ struct Picking {
   int64_t sources, width, end;  // end: the end mark
   const int64_t* starts;        // (sources + 1,): the first row of each source, and the number of rows
   int64_t count;                // candidates of a row
-  const double* best;           // (rows, count): their log-probabilities, the largest first
+  double* best;                 // (rows, count): their log-probabilities, the largest first
   const int64_t* tokens;        // (rows, count)
   const double* log_p;          // (rows,): of the hypotheses; -inf: the row is empty
   const int64_t* room;          // (sources,): how many are wanted, at most `width`
