@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unrolled.decoding import step as steps
 from unrolled.decoding.beam import beam
 from unrolled.decoding.constraints import Constraints
 from unrolled.decoding.greedy import greedy
@@ -222,6 +223,37 @@ def test_the_rows_of_what_has_ended_leave_the_batch(slow):
     assert toy.rows[:2] == [8, 24]
     assert set(toy.rows[2:]) <= {1, 2, 3}
     assert toy.rows[2] == 3
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"minimum_length": 3, "forbidden": [[2], [3, 4]]},
+        {"prefix": [[3, 2], []], "no_repeat_ngram": 2},
+        {"required": [[[3, 4]], []]},
+        {"maximum_length": [0, 6]},
+    ],
+)
+@pytest.mark.parametrize("normalisation", ["none", "length"])
+@pytest.mark.parametrize("coverage", [0.0, 0.4])
+def test_whether_all_hypotheses_have_rows_from_the_start_changes_nothing(
+    slow, monkeypatch, rules, normalisation, coverage
+):
+    toy = slow.toy(7)
+    for sources in ([5, 2], [11, 3], [4, 4]):
+        options: dict[str, Any] = {
+            "width": 4, "best": 3, "normalisation": normalisation, "coverage_penalty": coverage,
+            "constraints": Constraints(**{"maximum_length": 9, **rules}), "attention": lambda state: state["attended"],
+        }  # fmt: skip
+        monkeypatch.setattr(steps, "HANDFUL", 0)
+        toy.rows.clear()
+        apart = search(toy, sources, **options)
+        assert toy.rows[0] == 2
+        monkeypatch.setattr(steps, "HANDFUL", 8)
+        toy.rows.clear()
+        assert search(toy, sources, **options) == apart
+        assert set(toy.rows) == {8}
 
 
 def test_coverage_is_what_all_steps_attended_to_and_padding_does_not_count():

@@ -28,6 +28,7 @@ from unrolled.decoding.step import (
     Real,
     Step,
     Whole,
+    are_a_handful,
     device_of,
     few_are_left,
     log_probabilities,
@@ -104,25 +105,29 @@ class Search:
         self._masks, self._required, self._coverage, self._endings = masks, required, coverage, endings
         compiled = required is None and library.load() is not None
         self._picker = partial(Picker, width=width, end=end) if compiled else None
-        self._rows = _Rows(np.arange(batch), np.ones(batch, dtype=np.int64), self._picker)
-        self._log_p: Real = np.zeros(batch)  # of each row; -inf: it is empty
+        # A handful of rows has room for all hypotheses from the start, so that they stay where they are.
+        self._each = width if are_a_handful(batch * width) else 1
+        self._rows = _Rows(np.arange(batch), np.full(batch, self._each), self._picker)
+        self._log_p: Real = np.full(self._rows.total, -np.inf)  # of each row; -inf: it is empty
+        self._log_p[self._rows.starts[masks.limits > 0]] = 0.0
         self._room: Whole = np.full(batch, width)  # of each source of the batch, not only of those that have rows
         self._table: Tensor | None = None
         self._length = 0
         reads_history = masks.reads_history or required is not None
-        self._history: Whole | None = np.zeros((batch, 0), dtype=np.int64) if reads_history else None
+        self._history: Whole | None = np.zeros((self._rows.total, 0), dtype=np.int64) if reads_history else None
         self._occurred: Mask | None = None
         if required is not None and self._history is not None:
-            self._occurred = required.occurred(self._rows.sources, self._history, None)
+            self._occurred = required.occurred(self._rows.of_rows, self._history, None)
 
     def run(self, step: Step, state: State, memory: Memory, begin: int) -> list[list[Hypothesis]]:
         """Search. state, memory: of the sources; begin: the token that the first step is given."""
-        device = device_of(state, memory, self._rows.total)
+        device = device_of(state, memory, len(self._rows.sources))
         tokens = torch.full((self._rows.total,), begin, dtype=torch.long, device=device)
         nothing = np.flatnonzero(self._masks.limits == 0)
         self._finish(nothing, nothing, np.zeros(len(nothing)), finished=False)
-        self._log_p[nothing] = -np.inf
-        alive = len(nothing) < self._rows.total
+        alive = len(nothing) < len(self._rows.sources)
+        if self._each > 1:
+            state, memory = states.repeat(state, self._each), states.repeat(memory, self._each)
         while alive:
             logits, state = step(tokens, state, memory)
             before, found = self._rows, self._next(logits, state)

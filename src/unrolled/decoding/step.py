@@ -85,4 +85,8 @@ def few_are_left(live: int, rows: int) -> bool:
     many leave at once, and then the copies of a whole search cost about as much as a few steps. It never pays for a
     handful of rows: a step on them takes as long as it takes to read the weights, however many they are.
     """
-    return rows > HANDFUL and live * 4 <= rows * 3
+    return not are_a_handful(rows) and live * 4 <= rows * 3
+
+
+def are_a_handful(rows: int) -> bool:
+    return rows <= HANDFUL

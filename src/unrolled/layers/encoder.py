@@ -17,7 +17,7 @@ from unrolled import state as states
 from unrolled.cells.base import State
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
-from unrolled.layers.packed import caller_order, lengths, rows, times
+from unrolled.layers.packed import caller_order, lengths, rows, times, to_padded
 from unrolled.layers.recurrent import Bidirectional, Residual, Stack
 
 
@@ -74,6 +74,9 @@ def padded(x: PackedSequence, fill: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """
     batch, steps, device = int(x.batch_sizes[0]), len(x.batch_sizes), x.data.device
     long = caller_order(lengths(x.batch_sizes).to(device), x)
+    if batch * steps == len(x.data):  # all of one length
+        whole = caller_order(to_padded(x.data, x.batch_sizes), x).contiguous()
+        return whole, torch.ones(batch, steps, dtype=torch.bool, device=device), long
     row = rows(x.batch_sizes).to(device)
     if x.sorted_indices is not None:
         row = x.sorted_indices.index_select(0, row)

@@ -53,9 +53,9 @@ def prepare(network: EncoderDecoder) -> Prepared | None:
 
     It is to be used as long as neither the weights nor the precision change, by one thread.
     """
-    decoder, half = network.decoder, fused.is_half()
-    parameters = [p for part in (decoder, network.softmax, network.target) for p in part.parameters()]
-    plain = all(type(p) in fused.PLAIN and p.dtype is torch.float32 and p.is_cpu for p in parameters)
+    decoder, half, softmax, readout = network.decoder, fused.is_half(), network.softmax, network.decoder.readout.map
+    maps = [network.target.weight, softmax.weight, *([] if readout is None else [readout.weight])]
+    plain = all(type(p) in fused.PLAIN and p.dtype is torch.float32 and p.is_cpu for p in maps)
     if not plain or torch.is_grad_enabled() or fused.is_mixed() or fused.is_transformed():
         return None
     cells: Any = decoder.cells
@@ -67,13 +67,13 @@ def prepare(network: EncoderDecoder) -> Prepared | None:
         if not fused.knows(kind, own.ih.shape[1], own):
             return None
         packed.append(laid_out.packed(kind, own, half))
-    readout, query = decoder.readout.map, _query(network)
+    query = _query(network)
     weights = Weights(
         torch.get_num_threads(),
         half,
         network.target.weight.detach(),
         tuple(packed),
-        _Map.of(network.softmax.weight, network.softmax.bias, half),
+        _Map.of(softmax.weight, softmax.bias, half),
         None if readout is None else _Map.of(readout.weight, readout.bias, half),
         # A part of a weight is not laid out for a single step.
         _Map.of(*query, half) if query is not None and isinstance(query[0], torch.nn.Parameter) else None,
