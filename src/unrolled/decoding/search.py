@@ -37,7 +37,7 @@ from unrolled.decoding.step import (
 )
 from unrolled.kernels import leading as likeliest
 from unrolled.kernels import library
-from unrolled.kernels.picking import Picker
+from unrolled.kernels.picking import Picker, Rows
 from unrolled.state import State
 
 
@@ -143,27 +143,10 @@ class Search:
 
     def _next(self, logits: Tensor, state: State) -> tuple[Tensor, Tensor] | None:
         """The rows of the next step, as what they continue, and their last tokens; None where nothing goes on."""
-        rows = self._rows
-        require_logits(logits, rows.total)
-        count, picker, room = min(self._width, logits.shape[1]), rows.picker, self._room[rows.sources]
-        barred = None
-        if picker is not None and likeliest.supports(logits, count):
-            barred = self._masks.everywhere(self._length, logits.shape[1])
-        if picker is not None and barred is not None:
-            ready = picker.of_logits(logits, count, barred, self._log_p, room)
-            best = picker.best
-        else:
-            found, tokens, log_p = self._likeliest(logits, count)
-            ready = None if picker is None else picker(found, tokens, self._log_p, room)
-            best = found.numpy()
-        if ready is None:
-            self._set_apart(best)
+        require_logits(logits, self._rows.total)
+        picked, ready = self._pick(logits)
         if self._coverage is not None:
-            self._coverage.add(state, rows.total)
-        if picker is None:
-            picked = self._pick(self._candidates(found, tokens, log_p), room)
-        else:
-            picked = _Picked(*picker.picked)
+            self._coverage.add(state, self._rows.total)
         if ready is not None and self._all_go_on(picked, ready.going):
             parents, said, self._log_p = (each.numpy() for each in ready[:3])
             self._length += 1
@@ -175,6 +158,28 @@ class Search:
             return None
         parents, said = self._follow(picked, going)
         return torch.from_numpy(parents), torch.from_numpy(said)
+
+    def _pick(self, logits: Tensor) -> tuple[_Picked, Rows | None]:
+        """The best continuations of each source, as many as there is room for; and the next step's rows, where the
+        compiled code has them and nothing ends by itself.
+        """
+        rows, picker, count = self._rows, self._rows.picker, min(self._width, logits.shape[1])
+        room = self._room[rows.sources]
+        if picker is None:
+            best, tokens, log_p = self._likeliest(logits, count)
+            self._set_apart(best.numpy())
+            return self._picked_of(self._candidates(best, tokens, log_p), room), None
+        barred = None
+        if likeliest.supports(logits, count):
+            barred = self._masks.everywhere(self._length, logits.shape[1])
+        if barred is None:  # what may follow is another thing for each row
+            best, tokens, _ = self._likeliest(logits, count)
+            ready, found = picker(best, tokens, self._log_p, room), best.numpy()
+        else:
+            ready, found = picker.of_logits(logits, count, barred, self._log_p, room), picker.best
+        if ready is None:
+            self._set_apart(found)
+        return _Picked(*picker.picked), ready
 
     def _likeliest(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """What each row is most probably followed by: log-probabilities and tokens, (rows, count), on the CPU; and the
@@ -213,8 +218,8 @@ class Search:
         stuck = np.flatnonzero(live & (best[:, 0] == -np.inf))
         self._finish(self._rows.of_rows[stuck], stuck, self._log_p[stuck], finished=False)
 
-    def _pick(self, candidates: Candidates, room: Whole) -> _Picked:
-        """The best continuations of each source, as many as there is room for."""
+    def _picked_of(self, candidates: Candidates, room: Whole) -> _Picked:
+        """The best of candidates. room: (sources,) how many are wanted of each."""
         rows, each = self._rows, candidates.log_p.shape[1]
         table = rows.by_source(candidates.log_p, -np.inf)
         if self._required is None:

@@ -59,18 +59,13 @@ def _runs(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None, half: bool, *, kept: bool) -> Tensor:
-    threads = _threads(x.shape[0] * weight.numel())
+    x, threads = matrix.rows(x), _threads(x.shape[0] * weight.numel())
+    made, bias = x.new_empty(x.shape[0], weight.shape[0]), _contiguous(bias)
     if kept:
         panels = laid_out.panels(weight, half, threads)
     else:
         panels = matrix.panels(weight, half, transposed=True, threads=threads)
-    return by_panels(x, weight, panels, _contiguous(bias), half)
-
-
-def by_panels(x: Tensor, weight: Tensor, panels: Tensor, bias: Tensor | None, half: bool) -> Tensor:
-    """The product with a weight that is laid out. x: (rows, input), which has been looked at; bias: without gaps."""
-    made = x.new_empty(x.shape[0], weight.shape[0])
-    matrix.multiply(half, matrix.rows(x), panels, made, _threads(x.shape[0] * weight.numel()), bias=bias)
+    matrix.multiply(half, x, panels, made, threads, bias=bias)
     return made
 
 
