@@ -1,6 +1,6 @@
-"""How fast translators train and translate, at the sizes of other toolkits' models: one command, two tables.
+"""How fast translators train and translate, at the sizes of other toolkits' models: one command.
 
-    python benchmarks/translation.py --data multi30k [--model runs/en-de] [--peer "NAME=COMMAND" …] [--seconds 30]
+    python benchmarks/translation.py --data multi30k [--model runs/en-de] [--peer "NAME=COMMAND" …] [--rounds 3]
 
 Training: whole steps (batch made, forwards, gradients, clipping, AdamW) on batches of 64 sentence pairs of like length,
 words that occur twice or more, lower case, on one core. `equal` is the network that the toolkits train, attention
@@ -9,13 +9,17 @@ A share of the peak counts matrix products of true elements only.
 
 Translating: a trained model's folder, the first sentences of the test split, beam 5, in batches of 32 and one by one.
 
-A peer is any command that measures itself and prints lines with `… sentences/s`; it runs before and after ours, and
-its lines are shown as they come, so that all is of one run on one machine.
+A peer is any command that measures itself and prints `… sentences/s`, at the sizes of the first table's rows: the first
+that is given at the first size, the second at the second. Peers and ours take turns, as often as `--rounds` says, peers
+at the end once more; the last table has the medians. On a shared host, whose speed changes from minute to minute, a
+single round says little.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+import statistics
 import subprocess
 import time
 from collections.abc import Sequence
@@ -84,7 +88,11 @@ def train(task: Translator, batches: Sequence[np.ndarray], encoded: Sequence[Any
     return counted / (time.perf_counter() - begun)
 
 
-def training(data: Path, seconds: float) -> None:
+Found = dict[tuple[str, ...], list[float]]
+"""Sentences a second of each round."""
+
+
+def training(data: Path, seconds: float, found: Found) -> None:
     pairs = reading.read(data / "train", Pair, columns={"source": "en", "target": "de"})
     peak = peak_of(False, time.perf_counter)
     print(f"\nPeak of one core: {peak / 1e9:.0f} GFLOP/s in float32.")
@@ -100,10 +108,10 @@ def training(data: Path, seconds: float) -> None:
                 sentences, tokens, done = train(task, batches, encoded, seconds, half)
                 shown = [f"{weights:,}", f"{sentences:.0f}", f"{tokens:.0f}", f"{done / peak:.0%}"]
                 row([size, kind, "bfloat16" if half else "float32", *shown])
+                found.setdefault((size, kind, "bfloat16" if half else "float32"), []).append(float(sentences))
 
 
-def translating(folder: Path, data: Path, sentences: int) -> None:
-    model = api.load(folder)
+def translating(model: Any, data: Path, sentences: int, found: Found) -> None:
     test = reading.read(data / "test_2016_flickr", Pair, columns={"source": "en", "target": "de"})
     sources = [Pair(source=pair.source) for pair in test[:sentences]]
     weights = sum(p.numel() for p in model.task.parameters())
@@ -120,14 +128,30 @@ def translating(folder: Path, data: Path, sentences: int) -> None:
         taken = (time.perf_counter() - begun) / len(some)
         tokens = np.mean([len(model.task.tokenisers["target"].tokens(pair.target or "")) for pair in said])
         row([name, precision, len(some), f"{1e3 * taken:.1f}", f"{1 / taken:.0f}", f"{tokens:.1f}"])
+        found.setdefault((name, precision), []).append(1 / taken)
 
 
-def peers(commands: Sequence[str]) -> None:
+def peers(commands: Sequence[str], found: Found) -> None:
     for given in commands:
         name, _, command = given.partition("=")
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
         lines = [line for line in done.stdout.splitlines() if "sentences/s" in line]
         print(f"{name}: " + (" | ".join(lines) or f"no figure (exit code {done.returncode})"), flush=True)
+        figures = [float(figure) for line in lines for figure in re.findall(r"([\d.]+) sentences/s", line)]
+        found.setdefault((name,), []).extend(figures)
+
+
+def summary(commands: Sequence[str], found: Found) -> None:
+    """Medians over the rounds, and the ratio to the peer of a row's size."""
+    names = [given.partition("=")[0] for given in commands]
+    of_size = dict(zip(SIZES, names, strict=False))
+    print("\nMedians of all rounds, from the least to the most:")
+    table(["", "sentences/s", "ms a sentence", "beside it", "ratio"])
+    for key, speeds in found.items():
+        middle, peer = statistics.median(speeds), of_size.get(key[0])
+        rival = statistics.median(found[peer,]) if peer is not None and found.get((peer,)) else None
+        shown = [f"{middle:.1f} ({min(speeds):.1f} to {max(speeds):.1f})", f"{1e3 / middle:.1f}"]
+        row([", ".join(key), *shown, peer or "", "" if rival is None else f"{middle / rival:.2f}"])
 
 
 def main() -> None:
@@ -137,14 +161,18 @@ def main() -> None:
     parser.add_argument("--peer", action="append", default=[], help="NAME=COMMAND")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--sentences", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(f"\n{machine()}; wall time.")
-    peers(options.peer)
-    training(options.data, options.seconds)
-    if options.model is not None:
-        translating(options.model, options.data, options.sentences)
-    peers(options.peer)
+    model, found = None if options.model is None else api.load(options.model), Found()
+    for _ in range(options.rounds):
+        peers(options.peer, found)
+        training(options.data, options.seconds, found)
+        if model is not None:
+            translating(model, options.data, options.sentences, found)
+    peers(options.peer, found)
+    summary(options.peer, found)
 
 
 if __name__ == "__main__":
