@@ -11,21 +11,16 @@ import torch
 from torch import Tensor
 
 from unrolled.kernels.library import Product, needed
-from unrolled.kernels.room import lasting
 
 TYPES = (torch.float32, torch.bfloat16)
 """Of packed weights."""
 
 
-def panels(matrix: Tensor, half: bool, *, transposed: bool, threads: int, lasts: bool = False) -> Tensor:
-    """A matrix (depth, columns), or where `transposed` (columns, depth), laid out to be multiplied with.
-
-    lasts: it will be multiplied with many times.
-    """
+def panels(matrix: Tensor, half: bool, *, transposed: bool, threads: int) -> Tensor:
+    """A matrix (depth, columns), or where `transposed` (columns, depth), laid out to be multiplied with."""
     library, matrix = needed(), rows(matrix)
     depth, columns = reversed(matrix.shape) if transposed else matrix.shape
-    size, kind = library.unrolled_matrix_size(half, depth, columns), TYPES[half]
-    made = lasting(size * kind.itemsize).view(kind) if lasts else torch.empty(size, dtype=kind)
+    made = torch.empty(library.unrolled_matrix_size(half, depth, columns), dtype=TYPES[half])
     library.unrolled_matrix_pack(
         half, matrix.data_ptr(), matrix.stride(0), depth, columns, transposed, made.data_ptr(), threads
     )

@@ -17,7 +17,6 @@ from torch import Tensor
 from unrolled.kernels import products
 from unrolled.kernels.library import Layer, load, needed
 from unrolled.kernels.matrix import rows
-from unrolled.kernels.room import lasting
 
 SMALL = 1 << 20
 """Multiplications of a pass below which a second thread costs more than it brings."""
@@ -141,7 +140,7 @@ def pack(kind: str, w: Weights, half: bool = False) -> Packed:
     """
     layer, alive = Layer(), _given(kind, w)
     code, (hidden, output) = KINDS[kind].code, _sizes(kind, w)
-    room = lasting(needed().unrolled_packed_size(code, half, w.ih.shape[1], hidden, output, False))
+    room = _room(code, half, w.ih.shape[1], hidden, output, backwards=False)
     _fill(layer, alive, room, hidden)
     needed().unrolled_pack(code, half, ctypes.byref(layer), _threads(w.ih.numel() * MOVED))
     return Packed(kind, room, alive.vectors, w.bias_ih is not None, half, w.ih.shape[1], hidden, output)

@@ -88,7 +88,7 @@ def panels(weight: Tensor, half: bool, threads: int) -> Tensor:
         mark = _mark(weight)
     except RuntimeError:  # born in inference mode, a tensor has no version
         return matrix.panels(weight, half, transposed=True, threads=threads)
-    made = matrix.panels(weight, half, transposed=True, threads=threads, lasts=True)
+    made = matrix.panels(weight, half, transposed=True, threads=threads)
     with _lock:
         _panels[weight] = _Panels(half, mark, made)
     return made
