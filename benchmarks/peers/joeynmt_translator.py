@@ -8,12 +8,10 @@ or more, batches of 64 sentences, Adam. Nothing is downloaded.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
-from clocked import BATCH, Clock, EnoughError, arguments, write_words
+from clocked import BATCH, clocked
 from joeynmt.training import TrainManager, train
 
 
@@ -51,28 +49,10 @@ def configuration(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def main() -> None:
-    options = arguments("JoeyNMT")
-    torch.set_num_threads(1)
-    clock: Clock | None = None
-
-    def timed(manager: TrainManager, batch: Any) -> Any:
-        nonlocal clock
-        if clock is None:
-            print(f"{sum(p.numel() for p in manager.model.parameters()):,} weights", end=", ")
-            clock = Clock(own, lambda manager, batch: batch.nseqs, options.seconds)
-        return clock(manager, batch)
-
-    own, TrainManager._train_step = TrainManager._train_step, timed
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_words(options.data, folder)
-        (folder / "model").mkdir()
-        try:
-            train(rank=0, world_size=None, cfg=configuration(folder), skip_test=True)
-        except EnoughError as reached:
-            print(f"{reached} sentences/s")
+def run(folder: Path) -> None:
+    (folder / "model").mkdir()
+    train(rank=0, world_size=None, cfg=configuration(folder), skip_test=True)
 
 
 if __name__ == "__main__":
-    main()
+    clocked(TrainManager, "_train_step", lambda trainer, batch: batch.nseqs, run, "JoeyNMT")

@@ -8,13 +8,11 @@ or more, batches of 64 sentences, Adam. Nothing is downloaded.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from clocked import BATCH, Clock, EnoughError, arguments, write_words
+from clocked import BATCH, clocked
 from onmt.bin import build_vocab, train
 from onmt.trainer import Trainer
 
@@ -46,30 +44,15 @@ def parsed(parser: Any, options: dict[str, Any], path: Path) -> Any:
     return parser.parse_known_args(["-config", str(path)])[0]
 
 
-def main() -> None:
-    options = arguments("OpenNMT-py")
-    torch.set_num_threads(1)
-    clock: Clock | None = None
+def sentences(trainer: Trainer, batches: Any, *rest: Any) -> int:
+    return sum(len(batch["srclen"]) for batch in batches)
 
-    def timed(trainer: Trainer, batches: Any, *rest: Any) -> Any:
-        nonlocal clock
-        if clock is None:
-            print(f"{sum(p.numel() for p in trainer.model.parameters()):,} weights", end=", ")
-            counted = lambda trainer, batches, *rest: sum(len(batch["srclen"]) for batch in batches)  # noqa: E731
-            clock = Clock(own, counted, options.seconds)
-        return clock(trainer, batches, *rest)
 
-    own, Trainer._gradient_accumulation = Trainer._gradient_accumulation, timed
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_words(options.data, folder)
-        words = {**configuration(folder), "n_sample": -1, "num_threads": 1}
-        build_vocab.build_vocab_main(parsed(build_vocab._get_parser(), words, folder / "words.yaml"))
-        try:
-            train.train(parsed(train._get_parser(), training(folder), folder / "training.yaml"))
-        except EnoughError as reached:
-            print(f"{reached} sentences/s")
+def run(folder: Path) -> None:
+    words = {**configuration(folder), "n_sample": -1, "num_threads": 1}
+    build_vocab.build_vocab_main(parsed(build_vocab._get_parser(), words, folder / "words.yaml"))
+    train.train(parsed(train._get_parser(), training(folder), folder / "training.yaml"))
 
 
 if __name__ == "__main__":
-    main()
+    clocked(Trainer, "_gradient_accumulation", sentences, run, "OpenNMT-py")

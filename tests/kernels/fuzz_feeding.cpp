@@ -9,6 +9,7 @@
 #include "api_attention.h"
 #include "api_matrix.h"
 #include "buffers.h"
+#include "in_each_set.h"
 
 namespace {
 
@@ -188,12 +189,4 @@ void run() {
 
 }  // namespace
 
-int main(int count, char** given) {
-  int64_t cases = count > 1 ? std::atoll(given[1]) : 1000;
-  for (const char* isa : {"portable", "avx2", "avx512", "avx512bf16"}) {
-    if (!unrolled_use(isa)) continue;
-    source.seed(1);
-    for (int64_t k = 0; k < cases; k++) run();
-    std::printf("%s: %lld cases\n", unrolled_isa(), (long long)cases);
-  }
-}
+int main(int count, char** given) { return in_each_set(count, given, run); }

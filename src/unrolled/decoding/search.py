@@ -148,10 +148,7 @@ class Search:
         if self._coverage is not None:
             self._coverage.add(state, self._rows.total)
         if ready is not None and self._all_go_on(picked, ready.going):
-            parents, said, self._log_p = (each.numpy() for each in ready[:3])
-            self._length += 1
-            self._endings.follow(parents, said)
-            self._remember(parents, said)
+            self._go_on(*(each.numpy() for each in ready[:3]))
             return ready.parents, ready.tokens
         going = self._let_end(picked)
         if not going.any():
@@ -265,13 +262,14 @@ class Search:
             said, tokens = tokens, np.full(before.total, self._end)
             sums, log_p = log_p, np.full(before.total, -np.inf)
             parents[at], tokens[at], log_p[at] = kept, said, sums
+        self._go_on(parents, tokens, log_p)
+        return parents, tokens
+
+    def _go_on(self, parents: Whole, tokens: Whole, log_p: Real) -> None:
+        """The rows are longer by these tokens. parents: what each continues."""
         self._log_p = log_p
         self._length += 1
         self._endings.follow(parents, tokens)
-        self._remember(parents, tokens)
-        return parents, tokens
-
-    def _remember(self, parents: Whole, tokens: Whole) -> None:
         if self._history is not None:
             self._history = np.concatenate([self._history[parents], tokens[:, None]], 1)
             if self._required is not None and self._occurred is not None:

@@ -164,7 +164,6 @@ class Chain:
             if part is not None:
                 runs.append(part)
             found = []
-        self._kept.append(self._parts)
         return runs
 
     def _add(self, **fields: Any) -> Call:

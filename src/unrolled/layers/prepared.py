@@ -17,15 +17,14 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from unrolled import state as states
-from unrolled.kernels import attention as kernels
 from unrolled.kernels import recurrence
 from unrolled.kernels.chain import Call, Chain, Look
 from unrolled.kernels.library import Product
 from unrolled.kernels.recurrence import Packed
 from unrolled.kernels.streaming import checked, describe, one_step
-from unrolled.layers.attend import Source
+from unrolled.layers.attend import Attention, Source
 from unrolled.layers.memory import Copies, DecoderState, Memory
-from unrolled.unroll import fused, laid_out
+from unrolled.unroll import fused, laid_out, looking
 from unrolled.unroll.product import linear
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def prepare(network: EncoderDecoder) -> Prepared | None:
         if not fused.knows(kind, own.ih.shape[1], own):
             return None
         packed.append(laid_out.packed(kind, own, half))
-    query = _query(network)
+    asked = _asked(decoder.attention)
     weights = Weights(
         torch.get_num_threads(),
         half,
@@ -76,7 +75,7 @@ def prepare(network: EncoderDecoder) -> Prepared | None:
         _Map.of(softmax.weight, softmax.bias, half),
         None if readout is None else _Map.of(readout.weight, readout.bias, half),
         # A part of a weight is not laid out for a single step.
-        _Map.of(*query, half) if query is not None and isinstance(query[0], torch.nn.Parameter) else None,
+        _Map.of(*asked[:2], half) if asked is not None and isinstance(asked[0], torch.nn.Parameter) else None,
     )
     return Prepared(network, weights)
 
@@ -119,10 +118,12 @@ class Weights(NamedTuple):
         return mine == theirs
 
 
-def _query(network: EncoderDecoder) -> tuple[Tensor, Tensor | None] | None:
-    """How a state asks, where attention has additive scores and nothing else."""
-    asked = None if network.decoder.attention is None else network.decoder.attention.asked()
-    return None if asked is None or asked.query is None or asked.value is None else (asked.query, asked.bias)
+def _asked(attention: Attention | None) -> tuple[Tensor, Tensor | None, Tensor] | None:
+    """How a state asks, query, bias and value, where attention has additive scores and nothing else."""
+    asked = None if attention is None else attention.asked()
+    return (
+        None if asked is None or asked.query is None or asked.value is None else (asked.query, asked.bias, asked.value)
+    )
 
 
 class Prepared:
@@ -298,18 +299,17 @@ class _Steps:
         attention, one = self._decoder.attention, one_step(self.rows)
         assert attention is not None
         contexts = self._contexts = self._room(attention.context_size)
-        asked = attention.asked()
-        if asked is not None and asked.query is not None and asked.value is not None:
-            sought = self._room(len(asked.value))
+        asked = _asked(attention)
+        if asked is not None:
+            sought = self._room(len(asked[2]))
             if self._weights.query is not None:
                 self._multiply(queries, self._weights.query, sought)
             else:
 
                 def ask() -> None:
-                    now = attention.asked()
+                    now = _asked(attention)
                     assert now is not None
-                    assert now.query is not None
-                    sought.copy_(linear(queries, now.query, now.bias))
+                    sought.copy_(linear(queries, *now[:2]))
 
                 self._chain.then(ask)
             self._kernel = self._chain.look(sought, contexts)
@@ -336,13 +336,11 @@ class _Steps:
             assert isinstance(source, Source)
             if not isinstance(source.keys, Tensor):
                 source = attention.source(source.memory, source.mask)
-            asked, (batch, longest) = attention.asked(), source.mask.shape
+            asked = _asked(attention)
             assert asked is not None
-            assert asked.value is not None
             assert isinstance(source.keys, Tensor)
-            first, lengths = torch.arange(0, batch * longest, longest), source.mask.sum(dim=1)
-            places = kernels.Memory(source.memory.flatten(0, 1), first, lengths, longest)
-            self._kernel.at(places, source.keys.flatten(0, 1), asked.value.detach())
+            places = looking.as_it_stands(source.memory, source.mask)
+            self._kernel.at(places, source.keys.flatten(0, 1), asked[2].detach())
         self._memory = memory
 
     # ------------------------------------------------------------------ parts of it

@@ -59,13 +59,20 @@ def attempt(
     given = (queries, memory, keys, value)
     if fused.is_transformed() or any(type(t) not in fused.PLAIN for t in given) or not looking.supports(*given):
         return None
-    order, lengths = (batch_sizes, starts(batch_sizes)), mask.sum(dim=1)
+    order = (batch_sizes, starts(batch_sizes))
     if torch.is_grad_enabled() and any(t.requires_grad for t in given):
-        return Looked(*_Looking.apply(places(lengths, memory.shape[1]), order, mask, *given))
-    # Nothing but the rows' own places is read: the padding can stay where it is.
-    batch, source = mask.shape
-    there = Memory(memory.flatten(0, 1), torch.arange(0, batch * source, source), lengths, source)
+        return Looked(*_Looking.apply(places(mask.sum(dim=1), memory.shape[1]), order, mask, *given))
+    there = as_it_stands(memory, mask)
     return Looked(*looking.forward(looking.Given(Batch(queries, *order), there, keys.flatten(0, 1), value)))
+
+
+def as_it_stands(memory: Tensor, mask: Tensor) -> Memory:
+    """For the kernels, which read nothing but the rows' own places: the padding can stay where it is.
+
+    memory: (batch, source, features); mask: (batch, source), bool, where there is a place: the first of each row.
+    """
+    batch, source = mask.shape
+    return Memory(memory.flatten(0, 1), torch.arange(0, batch * source, source), mask.sum(dim=1), source)
 
 
 class _Looking(torch.autograd.Function):
