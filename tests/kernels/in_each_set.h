@@ -11,7 +11,7 @@
 template <class F>
 int in_each_set(int count, char** given, F run) {
   int64_t cases = count > 1 ? std::atoll(given[1]) : 1000;
-  for (const char* isa : {"portable", "avx2", "avx512", "avx512bf16"}) {
+  for (const char* isa : {"portable", "avx2", "avx512", "avx512bf16", "amx"}) {
     if (!unrolled_use(isa)) continue;
     source.seed(1);
     for (int64_t k = 0; k < cases; k++) run();
