@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.kernels.recurrence import Weights
 from unrolled.unroll import fused, native
-from unrolled.unroll.packing import eager
+from unrolled.unroll.packing import eager, equal
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -47,10 +47,11 @@ class _Twin(torch.nn.RNNBase):
         """The result, or None where torch's own forward is to be taken."""
         if torch.compiler.is_compiling() or torch.jit.is_tracing() or fused.is_transformed():
             return None
+        self._update_flat_weights()
         if isinstance(input, PackedSequence):
             ours = self._runs_fused(input.data)
             pays = ours or native.beats_packed(self.mode.lower(), self._weights()[0], input)
-            if pays and self._suits(input, hx, ours):
+            if pays and self._suits(input, hx, ours, int(input.batch_sizes.sum())):
                 return self._unroll(input, hx, ours)
         elif isinstance(input, Tensor) and input.dim() in (2, 3) and input.numel():
             if input.dim() == 3 and input.shape[self.batch_first] == 1 and not torch.is_grad_enabled():
@@ -78,11 +79,11 @@ class _Twin(torch.nn.RNNBase):
         elif self.batch_first:
             input = input.transpose(0, 1)
         time, batch = input.shape[:2]
-        x = PackedSequence(input.flatten(0, 1), torch.full((time,), batch))
-        if not self._suits(x, hx, ours):
+        x = PackedSequence(input.reshape(time * batch, input.shape[2]), equal(time, batch))
+        if not self._suits(x, hx, ours, time * batch):
             return None
         outputs, hidden = self._unroll(x, hx, ours)
-        data = outputs.data.unflatten(0, (time, batch))
+        data = outputs.data.view(time, batch, -1)
         if batched:
             return data.transpose(0, 1) if self.batch_first else data, hidden
         return data.squeeze(1), tuple(h.squeeze(1) for h in hidden) if isinstance(hidden, tuple) else hidden.squeeze(1)
@@ -99,7 +100,6 @@ class _Twin(torch.nn.RNNBase):
             return None
         if [(s.shape, s.dtype, s.device) for s in state] != [(shape, torch.float32, x.device) for shape in shapes]:
             return None
-        self._update_flat_weights()
         weights, kind, directions = self._named_weights(), self._kind(), 1 + self.bidirectional
         final = []
         for layer in range(self.num_layers):
@@ -142,15 +142,18 @@ class _Twin(torch.nn.RNNBase):
         few = batch <= FEW_ROWS and torch.get_num_threads() > 1
         return torch.is_grad_enabled() or few or batch * UNITS_A_ROW <= self.hidden_size
 
-    def _suits(self, x: PackedSequence, hx: Any, ours: bool) -> bool:
-        """Whether this is what torch would take, on a CPU. What is wrong with any other, torch says best."""
-        self._update_flat_weights()
-        data, sizes, weights = x.data, x.batch_sizes, self._flat_weights
+    def _suits(self, x: PackedSequence, hx: Any, ours: bool, elements: int) -> bool:
+        """Whether this is what torch would take, on a CPU. What is wrong with any other, torch says best.
+
+        ours: whether our kernels run it, and so have looked at the weights and at what x is made of.
+        """
+        data, sizes = x.data, x.batch_sizes
         if torch.is_autocast_enabled("cpu") and not (fused.is_half() and ours):
             return False
-        if not all(isinstance(w, Tensor) and (w.device.type, w.dtype) == ("cpu", data.dtype) for w in weights):
-            return False
-        if data.device.type != "cpu" or data.dim() != 2 or data.shape != (int(sizes.sum()), self.input_size):
+        alike = ours or all(
+            isinstance(w, Tensor) and (w.device.type, w.dtype) == ("cpu", data.dtype) for w in self._flat_weights
+        )
+        if not alike or data.device.type != "cpu" or data.dim() != 2 or data.shape != (elements, self.input_size):
             return False
         if hx is None:
             return True
@@ -187,7 +190,9 @@ class _Twin(torch.nn.RNNBase):
     def _unroll(self, x: PackedSequence, hx: Any, ours: bool) -> tuple[PackedSequence, Any]:
         """hx, and the hidden state that is returned, are as torch's: in the caller's order of rows."""
         if hx is None:
-            state = tuple(x.data.new_zeros(shape) for shape in self._shapes(int(x.batch_sizes[0])))
+            shapes = self._shapes(int(x.batch_sizes[0]))
+            zeros = {shape: x.data.new_zeros(shape) for shape in set(shapes)}  # nothing writes into them
+            state = tuple(zeros[shape] for shape in shapes)
         else:
             hx = self.permute_hidden(hx, x.sorted_indices)
             state = tuple(hx) if self.mode == "LSTM" else (hx,)
@@ -229,6 +234,8 @@ class _Twin(torch.nn.RNNBase):
                 data, after = native.run_layer(self.mode.lower(), weights[here], x, before[here])
             final += after
             x = x._replace(data=data)
+        if len(final) == 1:
+            return x.data, tuple(s.unsqueeze(0) for s in final[0])
         return x.data, tuple(map(torch.stack, zip(*final, strict=True)))
 
 

@@ -105,6 +105,12 @@ def starts(batch_sizes: Tensor) -> Tensor:
     return _starts(_key(batch_sizes))
 
 
+@lru_cache(maxsize=8)
+def equal(time: int, batch: int) -> Tensor:
+    """The `batch_sizes` of rows of one length, (time,)."""
+    return _shared(np.full(time, batch))
+
+
 @eager
 def lengths(batch_sizes: Tensor) -> Tensor:
     """How many elements each row has, (batch,), in packed order; without the rest of a layout."""

@@ -2,6 +2,7 @@
 // Nothing is checked: `recurrence.py` has looked at every size before a pointer gets here.
 #include "api.h"
 
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
@@ -318,11 +319,12 @@ EXPORT int64_t unrolled_adds_up(const int64_t* sizes, const int64_t* starts, int
 // Multiply matrices of these sizes for some rounds; returns the operations done, for measuring.
 EXPORT int64_t unrolled_try(int64_t half, int64_t rows, int64_t depth, int64_t columns, int64_t rounds) {
   Call call(LSTM, half);
-  thread_local std::vector<float> a, c;
-  thread_local std::vector<char> b;
-  a.resize(rows * depth), c.resize(rows * columns), b.resize(call.type.packed_size(depth, columns) * call.bytes);
+  thread_local std::vector<float> a, c, b;
+  int64_t floats = (call.type.packed_size(depth, columns) * call.bytes + 3) / 4;
+  a.resize(rows * depth), c.resize(rows * columns), b.resize(floats + LINE / 4);
+  auto start = (reinterpret_cast<std::uintptr_t>(b.data()) + LINE - 1) / LINE * LINE;  // where tensors begin, too
   for (int64_t round = 0; round < rounds; round++) {
-    Product p = {a.data(), depth, rows, depth, columns, b.data(), nullptr, c.data(), columns, 0};
+    Product p = {a.data(), depth, rows, depth, columns, reinterpret_cast<void*>(start), nullptr, c.data(), columns, 0};
     multiply(call, {0, 1}, p, 1, columns);
   }
   return 2 * rows * depth * columns * rounds;
