@@ -230,6 +230,12 @@ def test_tensors_that_share_memory_survive_a_file(tmp_path: Path) -> None:
     assert same(states.load(tmp_path / "state"), states.detach(state))
 
 
+def test_a_nesting_and_its_leaves_make_the_state_again() -> None:
+    state = {"a": (torch.zeros(2, 1), [torch.ones(2, 3)]), "b": torch.full((2,), 7.0)}
+    again = states.nested(json.loads(json.dumps(states.nesting(state))), states.leaves(state))
+    assert repr(again) == repr(state)
+
+
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     states.save(torch.zeros(1, 1), tmp_path / "state")
     states.save(torch.ones(1, 1), tmp_path / "state")

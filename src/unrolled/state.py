@@ -105,7 +105,7 @@ def save(state: State, path: str | Path) -> None:
     """Write a state to one safetensors file, whole or not at all. Never pickle."""
     # A clone, since safetensors refuses tensors that share memory, as the halves of an initial state often do.
     tensors = [leaf.detach().to("cpu", copy=True).contiguous() for leaf in leaves(state)]
-    structure = json.dumps(_structure(state, 0)[0])
+    structure = json.dumps(nesting(state))
     metadata = {"state": structure, "sha256": _checksum(structure, tensors)}
     write_whole(path, to_bytes({str(k): leaf for k, leaf in enumerate(tensors)}, metadata=metadata))
 
@@ -120,7 +120,7 @@ def load(path: str | Path, device: str = "cpu") -> State:
             metadata = file.metadata() or {}
             tensors = [file.get_tensor(str(k)) for k in range(len(file.keys()))]
         intact = _checksum(metadata["state"], tensors) == metadata["sha256"]
-        state = _rebuild(json.loads(metadata["state"]), tensors.__getitem__) if intact else None
+        state = nested(json.loads(metadata["state"]), tensors) if intact else None
     except OSError as error:
         raise BadData(f"cannot be read: {error.strerror or error}", path) from None
     except (SafetensorError, KeyError, IndexError, ValueError, TypeError, RecursionError) as error:
@@ -136,6 +136,18 @@ def _checksum(structure: str, tensors: Sequence[Tensor]) -> str:
         digest.update(f"{leaf.dtype}{tuple(leaf.shape)}".encode())
         digest.update(leaf.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def nesting(state: State) -> Any:
+    """How a state is nested, as plain data; with its `leaves`, `nested` puts it together again. Raises `TypeError`
+    where a dict's keys are not strings.
+    """
+    return _structure(state, 0)[0]
+
+
+def nested(nesting: Any, leaves: Sequence[Tensor]) -> State:
+    """The state of such a nesting. A NamedTuple comes back as a plain tuple."""
+    return _rebuild(nesting, leaves.__getitem__)
 
 
 def _structure(state: State, next_leaf: int) -> tuple[Any, int]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from unrolled.data.examples import TaggedTokens
+from unrolled.data.feeds import Feed
 from unrolled.tasks.tagger import Tagger
 from unrolled.training import budget
 from unrolled.training.settings import Settings
@@ -41,6 +42,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 Planner = Callable[..., tuple[float, float]]
 
 
+def feed_of(task: Tagger, examples: list[TaggedTokens]) -> Feed:
+    return task.feed([task.encode(example) for example in examples], elements=4096, rows=4, seed=1)
+
+
 @pytest.fixture
 def plan(sentences: Callable[..., list[TaggedTokens]], tagger: Callable[..., Any]) -> Planner:
     """plan(seconds): of 40 examples in 10 batches, 20 or so to check on; 5 seconds an epoch, 0.2 a check of 20."""
@@ -48,9 +53,10 @@ def plan(sentences: Callable[..., list[TaggedTokens]], tagger: Callable[..., Any
     def planned(seconds: float, valid: int = 20, **settings: Any) -> tuple[float, float]:
         examples = sentences(40)
         task = tagger(examples)
-        encoded = [task.encode(e) for e in examples]
-        batches = np.split(np.arange(40), 10)
-        return budget.epochs_for(task, encoded, batches, sentences(valid, 1), Settings(**settings), seconds)
+        pieces = np.split(np.arange(40), 10)
+        return budget.epochs_for(
+            task, feed_of(task, examples), pieces, sentences(valid, 1), Settings(**settings), seconds
+        )
 
     return planned
 
@@ -104,8 +110,8 @@ def test_measuring_leaves_the_task_and_the_random_stream_as_they_were(
     examples = sentences(12)
     task = tagger(examples, dropout=0.5).eval()
     before, stream = weights(task), torch.get_rng_state()
-    encoded = [task.encode(e) for e in examples]
-    epochs, seconds = budget.epochs_for(task, encoded, [np.arange(12)], examples, Settings(averaging="exponential"), 5)
+    feed = feed_of(task, examples)
+    epochs, seconds = budget.epochs_for(task, feed, [np.arange(12)], examples, Settings(averaging="exponential"), 5)
     assert 0 < epochs <= 20
     assert seconds > 0
     assert same(before, weights(task))

@@ -23,6 +23,7 @@ def tensors(value: float) -> Tensors:
         "optimizer": {"0.step": torch.tensor(value)},
         "random": {"torch": torch.get_rng_state()},
         "best": {"reader.words": torch.full((2, 3), value / 2)},
+        "carried": {"0": torch.full((2, 4), value)},
     }
 
 

@@ -26,9 +26,11 @@ from torch import Tensor, nn
 
 from unrolled.data.batching import in_order
 from unrolled.data.examples import Example
+from unrolled.data.feeds import Feed, Shuffled
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import UnknownName
+from unrolled.state import State
 
 SomeTask = TypeVar("SomeTask", bound="Task")
 
@@ -39,10 +41,13 @@ NEVER_SEEN = "training never saw it; `--unseen count`, in Python unseen='count',
 
 @dataclass(frozen=True)
 class Loss:
-    """total: the sum over the batch's rows, a scalar with a graph; count: how many decisions it sums over."""
+    """total: the sum over the batch's rows, a scalar with a graph; count: how many decisions it sums over; state:
+    without a graph, from which the next batch goes on, where the task's feed carries one.
+    """
 
     total: Tensor
     count: int
+    state: State = None
 
 
 class Task(nn.Module, ABC):
@@ -109,6 +114,10 @@ class Task(nn.Module, ABC):
     def loss(self, batch: Any) -> Loss:
         """The sum of its rows' losses. Raises `BadData` where an example's blank was not filled in."""
 
+    def loss_after(self, batch: Any, state: State) -> Loss:
+        """As `loss`, going on from the state after the batch before, where the task's feed carries one; None: none."""
+        return self.loss(batch)
+
     @abstractmethod
     def decide(self, batch: Any, **options: Any) -> list[dict[str, Any]]:
         """For each row of the batch, in the caller's order: the fields that a prediction fills in. options: of
@@ -121,6 +130,13 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def read(self, raw: Any) -> Example:
         """An example from what a user has at hand: raw text, a list of tokens, or an example."""
+
+    def feed(self, encoded: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
+        """What the steps of a training read. encoded: the training examples; elements, rows: of a batch, at most.
+
+        Where the feed carries a state, `loss_after` is given that of the batch before, and `Loss.state` is the next.
+        """
+        return Shuffled(encoded, elements=elements, rows=rows, seed=seed)
 
     def distinct_weights(self) -> dict[str, Tensor]:
         """The state by name, each tensor once: of weights that are tied the first name alone."""
@@ -139,9 +155,13 @@ class Task(nn.Module, ABC):
                 whole[name] = values[first]
         self.load_state_dict(whole)
 
+    def measure(self, examples: Sequence[Any], **options: Any) -> dict[str, float]:
+        """Figures on examples with their blanks filled in. options: of `deciding`."""
+        return self.score(self.predict(examples, **options), examples)
+
     def check(self, examples: Sequence[Any]) -> dict[str, float]:
         """The figures that a training's check looks at; a task whose predictions take long may have shorter ones."""
-        return self.score(self.predict(examples), examples)
+        return self.measure(examples)
 
     def rehearse(self, examples: Sequence[Any]) -> None:
         """What takes an untrained model as long as a check takes a trained one: for the plan of a training."""

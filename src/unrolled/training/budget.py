@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from unrolled.data.feeds import Feed, Piece
 from unrolled.tasks.base import Task
 from unrolled.training import averaging, clip, optimizer
 from unrolled.training.settings import Settings
@@ -29,8 +30,8 @@ KEPT_BACK = 0.07
 
 def epochs_for(
     task: Task,
-    encoded: Sequence[Any],
-    batches: Sequence[np.ndarray],
+    feed: Feed,
+    pieces: Sequence[Piece],
     valid: Sequence[Any],
     settings: Settings,
     seconds: float,
@@ -43,7 +44,7 @@ def epochs_for(
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(task)
         with fused.precision(settings.precision):
-            per_epoch = _seconds_an_epoch(trial, encoded, batches, settings)
+            per_epoch = _seconds_an_epoch(trial, feed, pieces, settings)
         with fused.precision("float32"):
             per_check = _seconds_a_check(trial, valid)
     left = seconds * (1 - KEPT_BACK) - (time.perf_counter() - began)
@@ -51,12 +52,12 @@ def epochs_for(
     many = left / (per_epoch + per_check)
     # Long trainings are checked once an epoch, short ones `settings.checks` times in all.
     epochs = min(many if many > settings.checks else min(few, settings.checks), settings.epochs)
-    epochs = max(epochs, 1 / len(batches))
+    epochs = max(epochs, 1 / len(pieces))
     return epochs, epochs * per_epoch + max(epochs, settings.checks) * per_check
 
 
-def _seconds_an_epoch(trial: Task, encoded: Sequence[Any], batches: Sequence[np.ndarray], settings: Settings) -> float:
-    by_cost = sorted(batches, key=lambda rows: max(encoded[row].length for row in rows) * len(rows))
+def _seconds_an_epoch(trial: Task, feed: Feed, pieces: Sequence[Piece], settings: Settings) -> float:
+    by_cost = sorted(pieces, key=feed.cost)
     places = np.linspace(0, len(by_cost) - 1, min(SAMPLED, len(by_cost))).round().astype(int)
     sampled = [by_cost[place] for place in places]
     engine = optimizer.make(trial.parameters(), settings)
@@ -64,9 +65,9 @@ def _seconds_an_epoch(trial: Task, encoded: Sequence[Any], batches: Sequence[np.
     parameters = list(trial.parameters())
     trial.train()
 
-    def step(rows: np.ndarray) -> float:
+    def step(piece: Piece) -> float:
         start = time.perf_counter()
-        loss = trial.loss(trial.collate([encoded[row] for row in rows]))
+        loss = trial.loss(trial.collate(feed.take(piece)))
         engine.zero_grad()
         (loss.total / loss.count).backward()
         clip.clip(parameters, settings.clip_norm)
@@ -76,7 +77,7 @@ def _seconds_an_epoch(trial: Task, encoded: Sequence[Any], batches: Sequence[np.
 
     step(sampled[0])  # the first step also pays for allocations
     step(sampled[-1])
-    return float(np.mean([min(step(rows) for _ in range(TURNS)) for rows in sampled])) * len(batches)
+    return float(np.mean([min(step(piece) for _ in range(TURNS)) for piece in sampled])) * len(pieces)
 
 
 def _seconds_a_check(trial: Task, valid: Sequence[Any]) -> float:

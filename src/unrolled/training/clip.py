@@ -31,15 +31,18 @@ def clip(parameters: Sequence[nn.Parameter], longest: float) -> Tensor:
 
 
 def explain(task: Task, encoded: Sequence[Any], examples: Sequence[Any], what: str, step: int) -> NotFinite:
-    """The error for a batch whose loss or gradient is not finite: it names the examples that do it alone, or all."""
+    """The error for a batch whose loss or gradient is not finite: it names the examples that do it alone, or all.
+
+    Where there are none, the batch is a stretch of a text.
+    """
     guilty = [example for e, example in zip(encoded, examples, strict=True) if not _finite_alone(task, e)]
     named = guilty or list(examples)
     places = "; ".join(_name(example) for example in named[:20]) + ("; …" if len(named) > 20 else "")
     who = f"{len(guilty)} of the batch's {len(examples)} examples do it alone" if guilty else "the batch's examples"
-    return NotFinite(
-        f"the {what} is not finite at step {step}; the weights are those before the step; {who}: {places}. "
-        "Look at these examples; if nothing is wrong with them, train anew with a lower learning_rate or clip_norm."
-    )
+    advice = "train anew with a lower learning_rate or clip_norm."
+    if examples:
+        advice = f"{who}: {places}. Look at these examples; if nothing is wrong with them, {advice}"
+    return NotFinite(f"the {what} is not finite at step {step}; the weights are those before the step; {advice}")
 
 
 def _finite_alone(task: Task, encoded: Any) -> bool:

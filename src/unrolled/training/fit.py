@@ -20,12 +20,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.data.batching import bucketed
+from unrolled import state as states
+from unrolled.data.feeds import Piece
 from unrolled.errors import BadData
+from unrolled.state import State
 from unrolled.tasks.base import Loss, Task
 from unrolled.training import averaging, budget, clip, optimizer, resume
 from unrolled.training.events import Check, Event, Planned, Saved, Step
@@ -96,14 +97,16 @@ class _Run:
                 raise BadData(f"there are no {name} examples")
         self.task, self.train, self.valid, self.settings, self.seed = task, train, valid, settings, seed
         self.minutes, self.checkpoints = minutes, checkpoints
-        self.encoded = [task.encode(example) for example in train]
-        self.lengths = np.array([e.length for e in self.encoded])
+        of = self.settings
+        encoded = [task.encode(example) for example in train]
+        self.feed = task.feed(encoded, elements=of.batch_elements, rows=of.batch_rows, seed=seed)
         self.parameters = [p for p in task.parameters() if p.requires_grad]
         self.engine = optimizer.make(self.parameters, settings)
         self.schedule = Schedule(settings)
         self.average = averaging.make(task, settings)
         self.best: dict[str, Tensor] = {}
-        self.batches: list[np.ndarray] = []
+        self.pieces: list[Piece] = []
+        self.carried: State = None
         self.random = torch.Generator().manual_seed(seed).get_state()
         self.counters: dict[str, Any] = {
             "step": 0,
@@ -123,32 +126,25 @@ class _Run:
 
     def plan(self) -> None:
         """Fix how many epochs there will be."""
-        batches = self._batches_of(0)
+        self.pieces = self.feed.plan(0)
         epochs, seconds = self.settings.epochs, None
         if self.minutes is not None:
             left = 60 * self.minutes - (time.perf_counter() - self.since)
-            epochs, seconds = budget.epochs_for(self.task, self.encoded, batches, self.valid, self.settings, left)
+            epochs, seconds = budget.epochs_for(self.task, self.feed, self.pieces, self.valid, self.settings, left)
         self.counters["epochs"], self.counters["expected"] = epochs, seconds
-        self.batches = batches
 
     @property
     def planned(self) -> Planned:
         c = self.counters
-        steps = math.ceil(c["epochs"] * len(self.batches))
+        steps = math.ceil(c["epochs"] * len(self.pieces))
         precision = in_effect(self.task, self.settings)
-        return Planned(
-            c["epochs"], steps, len(self.train), int(self.lengths.sum()), c["expected"], c["step"], precision
-        )
-
-    def _batches_of(self, epoch: int) -> list[np.ndarray]:
-        s = self.settings
-        return bucketed(self.lengths, elements=s.batch_elements, rows=s.batch_rows, seed=self.seed, epoch=epoch)
+        return Planned(c["epochs"], steps, len(self.train), self.feed.elements, c["expected"], c["step"], precision)
 
     # ------------------------------------------------------------------ the loop
 
     @property
     def epoch(self) -> float:
-        return self.counters["epoch"] + self.counters["batch"] / len(self.batches)
+        return self.counters["epoch"] + self.counters["batch"] / len(self.pieces)
 
     @property
     def progress(self) -> float:
@@ -186,9 +182,9 @@ class _Run:
 
     def _step(self) -> Step:
         c = self.counters
-        rows = self.batches[c["batch"]]
-        loss, mean, norm = self._gradient(rows)
-        rate = self.settings.learning_rate * self.schedule(self.progress)
+        piece = self.pieces[c["batch"]]
+        loss, mean, norm = self._gradient(piece)
+        rate = self.settings.learning_rate * self.schedule(self.progress) * self.feed.share(piece)
         for group in self.engine.param_groups:
             group["lr"] = rate
         self.engine.step()
@@ -197,29 +193,31 @@ class _Run:
         c["batch"] += 1
         c["loss_sum"] += float(loss.total.detach())
         c["decisions"] += loss.count
-        if c["batch"] == len(self.batches):
+        self.carried = loss.state
+        if c["batch"] == len(self.pieces):
             c["epoch"], c["batch"] = c["epoch"] + 1, 0
-            self.batches = self._batches_of(c["epoch"])
-        elements = int(self.lengths[rows].sum())
+            self.pieces, self.carried = self.feed.plan(c["epoch"]), None
         now = (c["step"], self.epoch, self.progress)
-        return Step(*now, float(mean.detach()), float(norm), rate, len(rows), elements, self.seconds)
+        return Step(*now, float(mean.detach()), float(norm), rate, *self.feed.size(piece), self.seconds)
 
-    def _gradient(self, rows: np.ndarray) -> tuple[Loss, Tensor, Tensor]:
+    def _gradient(self, piece: Piece) -> tuple[Loss, Tensor, Tensor]:
         """The loss of a batch, its mean per decision, and the norm of the gradient that now lies in the parameters."""
-        encoded = [self.encoded[row] for row in rows]
+        encoded = self.feed.take(piece)
         self.task.train()
         self.task.progress = self.progress
         self.engine.zero_grad()
         with fused.precision(self.settings.precision), torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.random)
-            loss = self.task.loss(self.task.collate(encoded))
+            loss = self.task.loss_after(self.task.collate(encoded), self.carried)
             mean = loss.total / loss.count
             mean.backward()
             norm = clip.clip(self.parameters, self.settings.clip_norm)
             if not (torch.isfinite(mean) and torch.isfinite(norm)):
                 what = "gradient" if torch.isfinite(mean) else "loss"
-                step, examples = self.counters["step"] + 1, [self.train[row] for row in rows]
-                raise clip.explain(self.task, encoded, examples, what, step)
+                step = self.counters["step"] + 1
+                if self.feed.carries:  # a window of a long text is no example that could be named
+                    raise clip.explain(self.task, [], [], what, step)
+                raise clip.explain(self.task, encoded, [self.train[row] for row in piece], what, step)
             self.random = torch.get_rng_state()
         return loss, mean, norm
 
@@ -282,6 +280,7 @@ class _Run:
             **self.counters,
             "schedule": self.schedule.state(),
             "averaged": self.average.count,
+            "carried": None if self.carried is None else states.nesting(self.carried),
             "fingerprint": self._fingerprint,
         }
         tensors = {
@@ -290,6 +289,7 @@ class _Run:
             "optimizer": optimizer.tensors(self.engine),
             "random": {"torch": self.random},
             "best": self.best,
+            "carried": {str(place): leaf for place, leaf in enumerate(states.leaves(self.carried or ()))},
         }
         resume.write(self.checkpoints, tensors, counters)
         return Saved(self.counters["step"], str(self.checkpoints))
@@ -300,13 +300,17 @@ class _Run:
         self._must_be_the_run(counters.pop("fingerprint"), counters["epochs"])
         self.schedule.restore(counters.pop("schedule"))
         self.average.count = counters.pop("averaged")
+        carried = counters.pop("carried", None)
         averaged = kept.tensors["average"]
         self.average.values = {name: averaged[name] for name in self.average.parameters if name in averaged}
         self.counters.update(counters)
         self.task.load_weights(kept.tensors["weights"])
         optimizer.restore(self.engine, kept.tensors["optimizer"])
         self.best = kept.tensors["best"]
-        self.batches = self._batches_of(self.counters["epoch"])
+        self.pieces = self.feed.plan(self.counters["epoch"])
+        leaves = kept.tensors["carried"]
+        if carried is not None:
+            self.carried = states.nested(carried, [leaves[str(place)] for place in range(len(leaves))])
         self.random = kept.tensors["random"]["torch"]
 
 

@@ -24,7 +24,7 @@ from unrolled.files import write_whole
 
 NOW = "now.safetensors"
 """The file of a folder's last checkpoint."""
-GROUPS = ("weights", "average", "optimizer", "random", "best")
+GROUPS = ("weights", "average", "optimizer", "random", "best", "carried")
 
 
 class Checkpoint(NamedTuple):
