@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.data.examples import Example, LabelledText, Pair, Question, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, TaggedTokens
 from unrolled.data.formats.base import Format
 from unrolled.errors import BadData, BadOption, CannotWrite
 from unrolled.lookup import find, names
@@ -27,7 +27,7 @@ from unrolled.lookup import find, names
 PACKAGE = "unrolled.data.formats"
 FORMATS = {name: find(PACKAGE, name, Format, "format") for name in names(PACKAGE, Format)}
 HELD = [(name, held) for name, kind in FORMATS.items() for held in kind.holds]
-INPUT = {LabelledText: "text", TaggedTokens: "tokens", Pair: "source", Question: "question"}
+INPUT = {LabelledText: "text", TaggedTokens: "tokens", Pair: "source", Question: "question", Passage: "text"}
 Files = dict[str, bytes]
 PLACE = "a.data"
 
@@ -77,6 +77,8 @@ def examples_of(name: str, held: type[Example], text: Any, token: Any, tag: Any,
         one = st.builds(LabelledText, text=text, label=blank)
     elif held is Pair:
         one = st.builds(Pair, source=text, target=blank)
+    elif held is Passage:  # what follows is written and not read again
+        one = st.builds(Passage, text=text)
     else:
         assert held is Question
         context = {"always": text, "never": st.none()}.get(CONTEXT.get(name, ""), st.none() | text)
@@ -99,6 +101,8 @@ def sample(name: str, held: type[Example]) -> list[Example]:
         return [LabelledText(text=text, label=blank) for text in texts]
     if held is Pair:
         return [Pair(source=text, target=blank) for text in texts]
+    if held is Passage:
+        return [Passage(text=text) for text in texts]
     story = None if CONTEXT.get(name) == "never" else "Once upon a time."
     return [Question(question=text, context=story, answer=blank) for text in texts]
 
@@ -310,6 +314,8 @@ def test_a_prediction_is_written_beside_what_was_read(name, held):
         if held is TaggedTokens:
             tags = tuple("XYZ"[: len(example.tokens)])
             predicted.append(replace(example, tags=tags, confidence=tuple(0.5 for _ in tags)))
+        elif held is Passage:
+            predicted.append(replace(example, following=(("bad", 0.5),)))
         elif held is LabelledText:
             predicted.append(replace(example, label="bad", probabilities={"bad": 0.75, "good": 0.25}))
         else:
@@ -319,13 +325,17 @@ def test_a_prediction_is_written_beside_what_was_read(name, held):
     assert any(b"bad" in content or b"X" in content for content in files.values())
     if FORMATS[name].annotated:
         again = from_files(name, held, files)
-        assert again == predicted
+        assert again == (predicted if held.needs_answer else without(predicted))
         assert to_files(name, again) == files
 
 
 @pytest.mark.parametrize(("name", "held"), HELD)
 def test_training_needs_the_blank_filled_in(name, held, tmp_path):
     kind = FORMATS[name]
+    if not held.needs_answer:
+        path = put(tmp_path, to_files(name, sample(name, held)))
+        assert list(kind(held, filled=True).read(path)) == sample(name, held)
+        return
     if not kind.annotated:
         with pytest.raises(BadOption, match=rf"holds no {held.blank}"):
             kind(held, filled=True)

@@ -144,6 +144,41 @@ def predict(
 
 
 @app.command()
+def generate(
+    model: ModelFolder,
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="What the text goes on from.")] = "",
+    length: Annotated[int, typer.Option(metavar="N", help="Elements, at most.")] = 100,
+    samples: Annotated[int, typer.Option(metavar="N", help="How many texts.")] = 1,
+    temperature: Annotated[float, typer.Option(metavar="T", help="Below 1: the probable gets more so.")] = 1.0,
+    top_k: Annotated[int, typer.Option(metavar="K", help="Only the K likeliest; 0: all.")] = 0,
+    top_p: Annotated[float, typer.Option(metavar="P", help="Only the likeliest that make up P; 1: all.")] = 1.0,
+    min_p: Annotated[float, typer.Option(metavar="P", help="Only what is P times as likely as the likeliest.")] = 0.0,
+    typical: Annotated[float, typer.Option(metavar="P", help="Only the most typical that make up P; 1: all.")] = 1.0,
+    repetition_penalty: Annotated[float, typer.Option(metavar="R", help="Above 1: what was there gets rarer.")] = 1.0,
+    stop: Annotated[list[str] | None, typer.Option(metavar="WORD", help="End before it; as often as needed.")] = None,
+    unknown: Annotated[bool, typer.Option("--unknown", help="Let the unknown element be drawn, too.")] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the draws.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Write text with a language model, as it is drawn."""
+    from unrolled import api, console
+
+    how = {
+        "length": length,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "typical": typical,
+        "repetition_penalty": repetition_penalty,
+        "stop": tuple(word.replace("\\n", "\n") for word in stop or ()),
+        "unknown": unknown,
+    }
+    texts = api.load(model).drawn(prompt, samples=samples, seed=seed, **how)
+    console.print_generated(prompt, texts, as_json=as_json)
+
+
+@app.command()
 def info(
     model: Annotated[str, typer.Argument(metavar="MODEL|TASK", help="A model's folder, or a task's name.")],
     as_json: Json = False,

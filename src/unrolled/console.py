@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -198,6 +198,18 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
         raise
     except OSError as error:
         raise CannotWrite(f"cannot write to standard output: {error.strerror or error}") from None
+
+
+def print_generated(prompt: str, texts: Iterable[Iterable[str]], *, as_json: bool) -> None:
+    """Texts behind their prompt, piece by piece as they come, an empty line between them; or one JSON object."""
+    if as_json:
+        print(json.dumps({"prompt": prompt, "texts": ["".join(pieces) for pieces in texts]}, ensure_ascii=False))
+        return
+    for number, pieces in enumerate(texts):
+        print("\n" * bool(number) + prompt, end="", flush=True)
+        for piece in pieces:
+            print(piece, end="", flush=True)
+        print()
 
 
 def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -17,10 +17,12 @@ import torch
 from unrolled import bundle, card
 from unrolled.data import reading, splits
 from unrolled.data.lines import suffix
-from unrolled.errors import BadData, BadModel, BadOption
+from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 from unrolled.lookup import find
 from unrolled.recipe import READING, Recipe, build, deciding_options, reading_options
+from unrolled.tasks._generating import Sampling
 from unrolled.tasks.base import Task
+from unrolled.tasks.language_model import LanguageModel
 from unrolled.training.events import Check, Planned
 from unrolled.training.fit import fit
 from unrolled.training.history import FILE, History
@@ -128,6 +130,34 @@ class Model:
             return self.task.predict([inputs], **options)[0]
         return self.task.predict(list(inputs), **options)
 
+    def generate(self, prompt: str = "", *, samples: int = 1, seed: int = 1, **how: Any) -> list[str]:
+        """Texts that go on from a prompt, drawn from a language model.
+
+        Args:
+            prompt: raw text, of one line or several.
+            samples: how many texts.
+            seed: of the draws; each sample is the same whatever the others are.
+            how: fields of `tasks._generating.Sampling`: `length`, `temperature`, `top_k`, `top_p`, `min_p`, `typical`,
+                `repetition_penalty`, `stop`, `unknown`.
+
+        Raises `BadOption` where the task generates nothing, or for values that cannot be.
+        """
+        return ["".join(pieces) for pieces in self.drawn(prompt, samples=samples, seed=seed, **how)]
+
+    def drawn(self, prompt: str = "", *, samples: int = 1, seed: int = 1, **how: Any) -> Iterator[Iterator[str]]:
+        """The same texts, each in pieces that come as they are drawn."""
+        if not isinstance(self.task, LanguageModel):
+            raise BadOption(f"a {self.task_name} generates no text; a language_model does")
+        if samples < 1:
+            raise BadOption(f"samples must be 1 or more, not {samples}")
+        known = [field.name for field in fields(Sampling)]
+        for name in how:
+            if name not in known:
+                raise UnknownName("option of generating", name, known)
+        sampling = Sampling(**how)
+        for sample in range(samples):
+            yield self.task.generate(prompt, seed=seed, sample=sample, how=sampling)
+
     def evaluate(self, data: str | Path | Sequence[Any], *, unseen: str = "refuse", **given: Any) -> dict[str, Any]:
         """Figures on examples with their blanks filled in.
 
@@ -149,7 +179,7 @@ class Model:
         if unseen == "refuse":
             for example in examples:
                 self.task.encode(example)
-        scores = self.task.score(self.task.predict(examples, **how), examples)
+        scores = self.task.measure(examples, **how)
         signatures = self.task.signatures()
         also = {"signatures": signatures} if signatures else {}
         return {"task": self.task_name, "examples": len(examples), "metrics": scores, **also}

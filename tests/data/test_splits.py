@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.data.examples import LabelledText, Pair, Question, TaggedTokens
+from unrolled.data.examples import LabelledText, Pair, Passage, Question, TaggedTokens
 from unrolled.data.splits import Paths, by_lot, find, load, set_apart
 from unrolled.errors import BadData, UnknownName
 
@@ -253,3 +253,16 @@ def test_something_is_always_left():
     left, apart = set_apart(texts(4), 0.99, seed=1)
     assert (len(left), len(apart)) == (1, 3)
     assert [len(part) for part in by_lot(texts(4), [0.9, 0.9], seed=1)] == [1, 2, 1]
+
+
+def test_a_text_that_runs_on_is_parted_where_it_stands(tmp_path):
+    path = tmp_path / "novel.txt"
+    path.write_text("".join(f"line {k % 7}\n" for k in range(50)))
+    whole = [f"line {k % 7}" for k in range(50)]
+    splits = load(path, Passage, seed=1)
+    assert [[e.text for e in part] for part in splits] == [whole[:40], whole[40:45], whole[45:]]
+    left, apart = set_apart(splits.train, 0.1, seed=2)
+    assert (left, apart) == (splits.train[:36], splits.train[36:])
+    path.write_text("one\ntwo\n")
+    with pytest.raises(BadData, match="2 lines cannot be split in 3"):
+        load(path, Passage, seed=1)

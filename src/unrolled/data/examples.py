@@ -30,12 +30,16 @@ class Example:
     Attributes:
         blank: the name of the field that a prediction fills in.
         called: what people call such examples.
+        needs_answer: whether training and evaluation need the blank filled in.
+        runs_on: whether an example goes on where the one before it ended, as the lines of a text do.
         origin: file and line, where it was read from a file.
         rest: what the format read besides (other columns, comments, tree), kept so that writing loses nothing.
     """
 
     blank: ClassVar[str]
     called: ClassVar[str] = "other examples"
+    needs_answer: ClassVar[bool] = True
+    runs_on: ClassVar[bool] = False
 
     origin: Origin | None = field(default=None, compare=False, repr=False)
     rest: Any = field(default=None, compare=False, repr=False)
@@ -154,3 +158,29 @@ class Question(Example):
         if self.answer is None:
             return ()
         return (self.answer,) if isinstance(self.answer, str) else self.answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage(Example):
+    """A line of a text, to be read on from. The blank is `following`; what a model learns from is the text itself.
+
+    Attributes:
+        text: raw text, without its line end.
+        above: how many empty lines stand before it.
+        following: filled in by a prediction: the likeliest next elements, each with its probability.
+        surprisals: filled in by a prediction: each element of the text and -log2 of its probability, in bits.
+    """
+
+    blank: ClassVar[str] = "following"
+    called: ClassVar[str] = "texts"
+    needs_answer: ClassVar[bool] = False
+    runs_on: ClassVar[bool] = True
+
+    text: str
+    above: int = field(default=0, compare=False)
+    following: tuple[tuple[str, float], ...] | None = None
+    surprisals: tuple[tuple[str, float], ...] | None = field(default=None, compare=False)
+
+    @property
+    def content(self) -> Hashable:
+        return self.text

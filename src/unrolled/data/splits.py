@@ -10,6 +10,7 @@ was trained on.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -123,7 +124,9 @@ def load(
     features: Mapping[str, str] | None = None,
     label_separator: str | None = None,
 ) -> Splits:
-    """The examples of a folder with splits, or of a single file. Each has its blank filled in.
+    """The examples of a folder with splits, or of a single file. Each has its blank filled in, where it needs that.
+
+    What runs on from one example to the next is parted where it stands: the last parts are those set apart.
 
     Args:
         path: a folder, a prefix in a folder, or a file (of parallel text, how the names of the two begin).
@@ -146,12 +149,12 @@ def load(
     if Path(path).is_file() or (
         not Path(path).is_dir() and claiming(path, format, columns=columns, example_type=example_type)
     ):
-        train, valid, test = by_lot(examples(Path(path)), [0.1, 0.1], seed=seed, where=path)
+        train, valid, test = _parted(examples(Path(path)), [0.1, 0.1], seed, path)
         return Splits(train, valid, test)
     files = find(path, format=format, columns=columns, example_type=example_type)
     train = examples(files.train)
     if files.valid is None:
-        train, valid = by_lot(train, [0.1], seed=seed, where=files.train)
+        train, valid = _parted(train, [0.1], seed, files.train)
     else:
         valid = examples(files.valid)
     return Splits(train, valid, None)
@@ -161,8 +164,21 @@ def set_apart(
     examples: Sequence[SomeExample], share: float, *, seed: int
 ) -> tuple[list[SomeExample], list[SomeExample]]:
     """What is left, and about that share of the examples, by lot; see `by_lot`."""
-    left, apart = by_lot(examples, [share], seed=seed)
+    left, apart = _parted(examples, [share], seed, None)
     return left, apart
+
+
+def _parted(
+    examples: Sequence[SomeExample], shares: Sequence[float], seed: int, where: str | Path | None
+) -> list[list[SomeExample]]:
+    """By lot; of what runs on, one piece after the other."""
+    if not (examples and examples[0].runs_on):
+        return by_lot(examples, shares, seed=seed, where=where)
+    if len(examples) <= len(shares):
+        raise BadData(f"{len(examples)} lines cannot be split in {len(shares) + 1}", where)
+    sizes = [max(1, round(share * len(examples))) for share in shares]
+    edges = [0, *np.cumsum([len(examples) - sum(sizes), *sizes]).tolist()]
+    return [list(examples[a:b]) for a, b in itertools.pairwise(edges)]
 
 
 def by_lot(

@@ -151,4 +151,8 @@ def _elements(example: Any) -> list[_Element]:
             rest = [_Element(None, p) for p in probabilities.values()]
             return [_Element(example.label, probabilities[example.label]), *rest]
         return [_Element(label in example.label, p) for label, p in probabilities.items()]
+    surprisals = getattr(example, "surprisals", None)
+    if surprisals is not None:  # what follows is named in the order of its probability, so that ties change names alone
+        said = [p for _, p in example.following] + [2.0**-bits for _, bits in surprisals]
+        return [_Element(None, p) for p in said]
     return [_Element(answer, p) for answer, p in zip(getattr(example, example.blank), example.confidence, strict=True)]

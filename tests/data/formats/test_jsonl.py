@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from unrolled.data.examples import LabelledText, Pair, Question, TaggedTokens
+from unrolled.data.examples import LabelledText, Pair, Passage, Question, TaggedTokens
 from unrolled.data.formats.conllu import CoNLLU
 from unrolled.data.formats.jsonl import JSONLines
 from unrolled.data.formats.tsv import TSV
@@ -169,3 +169,13 @@ def test_a_missing_key_is_an_unknown_column():
 def test_an_empty_text_and_an_empty_label_are_kept():
     examples = [LabelledText(text="", label=""), LabelledText(text="\0")]
     assert read(written(examples)) == examples
+
+
+def test_what_may_follow_a_passage_and_its_surprisals_are_written_beside_it():
+    (passage,) = read('{"text": "a dog"}\n', Passage)
+    passage = replace(passage, following=(("barks", 0.5),), surprisals=(("a", 1 / 3), ("dog", 2.0)))
+    assert json.loads(written([passage])) == {
+        "text": "a dog",
+        "following": [{"element": "barks", "probability": 0.5}],
+        "surprisals": [{"element": "a", "bits": 0.3333}, {"element": "dog", "bits": 2.0}],
+    }

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from unrolled.data.examples import LabelledText, Pair, Question, TaggedTokens
+from unrolled.data.examples import LabelledText, Pair, Passage, Question, TaggedTokens
 from unrolled.data.formats.text import PlainText
 from unrolled.errors import BadData
 
@@ -89,3 +89,12 @@ def test_what_a_line_cannot_hold_is_refused(example, message):
 def test_lines_of_two_kinds_do_not_mix():
     with pytest.raises(BadData, match=r"^some examples have no target: plain text cannot tell which$"):
         written([Pair(source="a"), Pair(source="b", target="c")])
+
+
+def test_a_passage_knows_of_the_empty_lines_above_it_and_what_may_follow_stands_behind_it():
+    content = "\n\nonce upon\n\na time\n"
+    examples = read(content, Passage)
+    assert [(e.text, e.above) for e in examples] == [("once upon", 2), ("a time", 1)]
+    assert written(examples) == content
+    first = replace(examples[0], following=(("a", 0.75), ("\n", 0.125)))
+    assert written([first]) == '\n\nonce upon\t"a" 0.7500, "\\n" 0.1250\n'

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from unrolled.data.examples import Example, LabelledText, Origin, Pair, Question, TaggedTokens
-from unrolled.data.formats.base import Format, aligned
+from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, TaggedTokens
+from unrolled.data.formats.base import Format, aligned, likeliest
 from unrolled.data.lines import split_blanks
 from unrolled.errors import BadData, BadOption, UnknownName
 
@@ -28,6 +28,7 @@ _INPUTS: Mapping[type[Example], tuple[str, ...]] = {
     TaggedTokens: ("tokens",),
     Pair: ("source",),
     Question: ("question", "context"),
+    Passage: ("text",),
 }
 
 
@@ -41,7 +42,7 @@ class Row(NamedTuple):
 class Table(Format):
     """Rows of named values; a subclass says what a list and a label look like in a value."""
 
-    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question)
+    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage)
 
     def _check(self) -> None:
         super()._check()
@@ -88,6 +89,10 @@ class Table(Format):
     def _put_answer(self, answer: Label, before: Any) -> Any: ...
 
     @abstractmethod
+    def _put_following(self, following: Sequence[tuple[str, float]]) -> Any:
+        """The likeliest next elements and their probabilities, which are written and not read again."""
+
+    @abstractmethod
     def _put_prediction(self, example: Example) -> dict[str, Any]:
         """Field -> value, of what a prediction knows besides the blank."""
 
@@ -109,6 +114,8 @@ class Table(Format):
             if self.example_type is Pair:
                 source, target = self._get_text(given, "source"), self._get_optional(blank, "target")
                 return Pair(source=source, target=target, origin=origin, rest=row)
+            if self.example_type is Passage:
+                return Passage(text=self._get_text(given, "text"), origin=origin, rest=row)
             if self.example_type is LabelledText:
                 label = None if blank is None else self._get_label(blank)
                 return LabelledText(text=self._get_text(given, "text"), label=label, origin=origin, rest=row)
@@ -131,7 +138,11 @@ class Table(Format):
             cells = dict(zip(example.rest.names, example.rest.values, strict=True))
         blank, given = self._blank, self._inputs[0]
         empty = getattr(example, example.blank) is None and blank not in cells
-        if isinstance(example, LabelledText):
+        if isinstance(example, Passage):
+            cells[given] = example.text
+            if example.following is not None:
+                cells[blank] = self._put_following(example.following)
+        elif isinstance(example, LabelledText):
             cells[given] = example.text
             if not empty:
                 cells[blank] = self._put_label(example.label, cells.get(blank))
@@ -174,7 +185,12 @@ class TextTable(Table):
         for number, cells in self._rows(lines, where):
             if not header:
                 header = tuple(cells)
-                if not {*header} - {*self._inputs, self._blank, *self.features.values()}:
+                read = {
+                    *self._inputs,
+                    *([self._blank] if self.example_type.needs_answer else []),
+                    *self.features.values(),
+                }
+                if not {*header} - read:
                     # One for all rows, which would else be half of the memory: nothing has to be kept but the order.
                     shared = Row(header, ("",) * len(header))
                 if twice := [name for name in header if header.count(name) > 1]:
@@ -249,6 +265,9 @@ class TextTable(Table):
             if not one or (self.label_separator is not None and self.label_separator in one):
                 raise BadData(f"the answer {one!r} could not be read again")
         return (self.label_separator or "").join(answer)
+
+    def _put_following(self, following: Sequence[tuple[str, float]]) -> str:
+        return likeliest(following)
 
     def _put_prediction(self, example: Example) -> dict[str, str]:
         if isinstance(example, LabelledText) and example.probabilities is not None and example.label is not None:

@@ -10,13 +10,14 @@ can be written again: what a format holds besides the example's fields travels i
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
-from unrolled.data.examples import Example, LabelledText, Pair, Question, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, TaggedTokens
 from unrolled.data.lines import compress, decode, encode, read_bytes
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.files import write_whole
@@ -26,6 +27,7 @@ _FIELDS: Mapping[type[Example], tuple[str, ...]] = {
     TaggedTokens: ("tokens", "tags", "confidence"),
     Pair: ("source", "target", "score", "alternatives"),
     Question: ("question", "context", "answer", "score", "alternatives"),
+    Passage: ("text", "following", "surprisals"),
 }
 
 
@@ -67,7 +69,7 @@ class Format(ABC):
         self.columns = dict(columns or {})
         self.features = dict(features or {})
         self.label_separator = label_separator
-        self.filled = filled
+        self.filled = filled and example_type.needs_answer
         self._check()
 
     def _check(self) -> None:
@@ -148,3 +150,12 @@ def aligned(example: TaggedTokens) -> TaggedTokens:
         if "" in values:
             raise BadData(f"{name} {values.index('') + 1} of {count} is empty")
     return example
+
+
+def likeliest(following: Sequence[tuple[str, float]]) -> str:
+    """What may come next, for people: each element as a JSON string, with its probability.
+
+    >>> likeliest([("the", 0.25), ("a", 0.125)])
+    '"the" 0.2500, "a" 0.1250'
+    """
+    return ", ".join(f"{json.dumps(element, ensure_ascii=False)} {figure:.4f}" for element, figure in following)

@@ -8,11 +8,11 @@ of them is right. Blank lines are skipped. The keys of a line are kept in their 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from unrolled.data.examples import Example, LabelledText, Pair, Question, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, TaggedTokens
 from unrolled.data.formats._json import kind, load
 from unrolled.data.formats._tables import Label, Row, Table, one_or_several
 from unrolled.data.lines import is_blank, without_end
@@ -81,7 +81,12 @@ class JSONLines(Table):
             return value if type(value) is type(before) and json.dumps(value) == label else label
         return label
 
+    def _put_following(self, following: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+        return [{"element": element, "probability": round(float(figure), 6)} for element, figure in following]
+
     def _put_prediction(self, example: Example) -> dict[str, Any]:
+        if isinstance(example, Passage) and example.surprisals is not None:
+            return {"surprisals": [{"element": e, "bits": round(float(bits), 4)} for e, bits in example.surprisals]}
         if isinstance(example, LabelledText) and example.probabilities is not None:
             found = {label: round(float(figure), 6) for label, figure in example.probabilities.items()}
             sure = found.get(example.label) if isinstance(example.label, str) else None

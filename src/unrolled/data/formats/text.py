@@ -5,6 +5,7 @@ Plain text has no place for labels, so it is read with the blank empty; a predic
     label TAB text              a text's label before it (several, with `|` between them)
     The/DET dog/NOUN barks/VERB a token's tag after it, as in the Brown corpus and NLTK. A slash, since tags such as
                                 `B-music_item` hold underscores; the tag is what follows a part's last slash
+    text TAB next, next, …      the likeliest next elements behind a text that is to be read on
     target, answer              in place of the source or of the question: line for line the same, maybe an empty one
 
 Blank lines are no examples; they are kept on writing, so that line numbers stay.
@@ -16,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from unrolled.data.examples import Example, LabelledText, Origin, Pair, Question, TaggedTokens
-from unrolled.data.formats.base import Format, aligned
+from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, TaggedTokens
+from unrolled.data.formats.base import Format, aligned, likeliest
 from unrolled.data.lines import is_blank, one_line, split_blanks, without_end
 from unrolled.errors import BadData
 
@@ -34,7 +35,7 @@ class PlainText(Format):
     """One example a line."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".text", ".tokens")
-    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question)
+    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage)
     annotated: ClassVar[bool] = False
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
@@ -43,11 +44,14 @@ class PlainText(Format):
             if is_blank(line):
                 blank += 1
                 continue
-            origin, rest, blank = Origin(where, number), BlankLines(blank) if blank else None, 0
+            above, blank = blank, 0
+            origin, rest = Origin(where, number), BlankLines(above) if above else None
             if self.example_type is LabelledText:
                 yield LabelledText(text=without_end(line), origin=origin, rest=rest)
             elif self.example_type is Pair:
                 yield Pair(source=without_end(line), origin=origin, rest=rest)
+            elif self.example_type is Passage:
+                yield Passage(text=without_end(line), above=above, origin=origin, rest=rest)
             elif self.example_type is Question:
                 yield Question(question=without_end(line), origin=origin, rest=rest)
             else:
@@ -74,6 +78,8 @@ class PlainText(Format):
             if example.context is not None:
                 raise BadData("cannot write a question with its context as plain text; write jsonl instead")
             return one_line("question", example.question, KIND)
+        if isinstance(example, Passage):
+            return _passage(example)
         assert isinstance(example, LabelledText)
         text = one_line("text", example.text, KIND)
         if example.label is None:
@@ -96,3 +102,10 @@ def answer_line(example: Pair | Question) -> str:
         raise BadData("cannot write several answers as plain text; write jsonl instead")
     # Readers count lines, so each example has one, were it empty.
     return "" if is_blank(found) else one_line(example.blank, found, KIND)
+
+
+def _passage(example: Passage) -> str:
+    text = one_line("text", example.text, KIND)
+    if example.following is None:
+        return text
+    return f"{text}\t{likeliest(example.following)}"

@@ -1,0 +1,113 @@
+"""Text drawn from a language model, element by element, as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.data.tokenisers.base import Tokeniser
+from unrolled.data.vocabulary import Vocabulary
+from unrolled.decoding import filters
+from unrolled.decoding.sampling import Uniforms, choose
+from unrolled.errors import BadOption
+from unrolled.layers.language import LanguageNetwork
+from unrolled.state import State
+
+LINE_END = "\n"
+"""The element that ends a line; before the first element of a text stands one, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a text is drawn.
+
+    Attributes:
+        length: elements, at most.
+        temperature, top_k, top_p, min_p, typical: as `decoding.sampling.choose` has them.
+        repetition_penalty: 1 for none; of all elements so far, the prompt's among them.
+        stop: elements or words at which a text ends; they are not a part of it.
+        unknown: whether the unknown element may be drawn.
+
+    Raises `BadOption` for a length below 1.
+    """
+
+    length: int = 100
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    typical: float = 1.0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    unknown: bool = False
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise BadOption(f"length must be 1 or more, not {self.length}")
+
+    def draw(self, logits: Tensor, history: Tensor, uniforms: Tensor) -> Tensor:
+        """An element a row. logits: (rows, vocabulary); history: (rows, length), what each has had -> (rows,)."""
+        logits = filters.repetition_penalty(logits, history, self.repetition_penalty)
+        if not self.unknown:
+            logits = logits.index_fill(1, torch.zeros(1, dtype=torch.long), -torch.inf)
+        return choose(
+            logits,
+            uniforms,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            typical=self.typical,
+        )
+
+
+def elements(
+    network: LanguageNetwork, begin: State, first: Tensor, history: Sequence[int], how: Sampling, seed: int, sample: int
+) -> Iterator[int]:
+    """Numbers of elements, without end.
+
+    Args:
+        begin: the state behind what was read.
+        first: (1, vocabulary), the logits there.
+        history: the numbers of what was read.
+        seed, sample: of the draws; the same ones give the same elements, whatever else is drawn.
+    """
+    uniforms, state, logits = Uniforms([seed], sample + 1), begin, first
+    had = torch.tensor([list(history)], dtype=torch.long)
+    place = 0
+    while True:
+        drawn = how.draw(logits, had, torch.from_numpy(uniforms.at(np.array([sample]), place)))
+        yield int(drawn)
+        if how.repetition_penalty != 1:
+            had = torch.cat([had, drawn.unsqueeze(1)], dim=1)
+        logits, state = network.step(drawn, state)
+        place += 1
+
+
+def said(
+    drawn: Iterator[int], vocabulary: Vocabulary, tokeniser: Tokeniser, how: Sampling, before: str
+) -> Iterator[str]:
+    """The text of drawn elements behind a prompt, in pieces: each as soon as nothing that follows can change it.
+
+    before: the tokens' text so far, of the prompt's last line.
+    """
+    line: list[str] = tokeniser.tokens(before)
+    shown = len(tokeniser.text(line))
+    for _ in range(how.length):
+        (token,) = vocabulary.decode([next(drawn)])
+        if token in how.stop:
+            return
+        if token == LINE_END:
+            line, shown = [], 0
+            yield LINE_END
+            continue
+        line.append(token)
+        text = tokeniser.text(line)
+        if text[shown:].strip() in how.stop:
+            return
+        yield text[shown:]
+        shown = len(text)

@@ -1,0 +1,320 @@
+"""What comes next: a language model of words, pieces of words, characters or any other symbols.
+
+Each element of a text is predicted from those before it (Mikolov et al. 2010; as an LSTM Sundermeyer et al. 2012;
+regularised as Merity, Keskar & Socher 2018, arXiv:1708.02182). A text is one long sequence, its line ends elements of
+their own; it is trained in parallel streams, a window at a time, the state carried from window to window and cut off
+from the graph (truncated back-propagation through time). Or each line stands for itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from unrolled.cells.base import Cell
+from unrolled.data.examples import Passage
+from unrolled.data.feeds import Feed, Shuffled, Streams, Window
+from unrolled.data.tokenisers.base import PACKAGE, Case, Tokeniser
+from unrolled.data.vocabulary import UNKNOWN, Vocabulary
+from unrolled.errors import BadData, BadOption
+from unrolled.layers.language import LanguageNetwork, Rates
+from unrolled.layers.packed import caller_order, last
+from unrolled.layers.stack import make_cell
+from unrolled.layers.weight_drop import WeightDrop
+from unrolled.lookup import find
+from unrolled.state import State
+from unrolled.tasks._generating import LINE_END, Sampling, elements, said
+from unrolled.tasks._packing import pack, packing
+from unrolled.tasks._reader import CellName
+from unrolled.tasks.base import Loss, Task
+from unrolled.unroll.packing import equal
+
+AT_ONCE = 512
+"""Elements of a text that go through the network in one call when it is measured; the figures do not depend on it."""
+
+Cut = Literal["words", "characters", "blanks", "bpe", "unigram"]
+
+
+class Encoded(NamedTuple):
+    """A line in numbers, the ends of empty lines before it and its own included."""
+
+    ids: NDArray[np.int64]
+    tokens: tuple[str, ...]
+
+    @property
+    def length(self) -> int:
+        """Elements that it costs."""
+        return len(self.ids)
+
+
+class Batch(NamedTuple):
+    """read: ids, data (elements,); due: (elements,) what follows each; tokens: of each row, in the caller's order;
+    first: whether no state comes from before.
+    """
+
+    read: PackedSequence
+    due: Tensor
+    tokens: list[tuple[str, ...]]
+    first: bool
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """How to predict. likeliest: how many next elements are named."""
+
+    likeliest: int = 5
+
+    def __post_init__(self) -> None:
+        if self.likeliest < 1:
+            raise BadOption(f"likeliest must be 1 or more, not {self.likeliest}")
+
+
+class LanguageModel(Task):
+    """The probability of each next element.
+
+    Args:
+        vocabularies: `elements`.
+        tokenisers: `text`.
+        cell: the recurrence, a file's name in `cells/`.
+        hidden_size: units of a layer (of the last one `word_size`, where the softmax is tied).
+        layers: recurrent layers on top of each other.
+        word_size: features of an element's vector.
+        tied: whether the softmax multiplies the same table as the embedding (Press & Wolf 2017): `yes` or `no`.
+        text: `running`: a line goes on where the one before it ended; `lines`: each stands for itself.
+        window: `running`: elements of each stream that are read, and gone back through, in one step.
+        windows: `running`: `equal` ones, or of `random` length around that.
+        type_dropout: rate at which whole word types are dropped.
+        embedding_dropout, dropout, output_dropout: rates of locked dropout on the vectors, between the layers, and on
+            what the softmax reads.
+        weight_drop: rate of DropConnect on the recurrent weights.
+        activation_penalty, change_penalty: on the size of what the last layer gives, and on its change with time.
+        initialisation, forget_bias, cell_options: as the other tasks have them.
+    """
+
+    example = Passage
+    metric = "log_probability"
+    deciding = Deciding
+    settings: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3, "clip_norm": 1.0, "weight_decay": 0.01}
+
+    def __init__(
+        self,
+        vocabularies: Mapping[str, Vocabulary],
+        tokenisers: Mapping[str, Tokeniser],
+        *,
+        cell: CellName = "lstm",
+        hidden_size: int = 512,
+        layers: int = 2,
+        word_size: int = 512,
+        tied: Literal["yes", "no"] = "yes",
+        text: Literal["running", "lines"] = "running",
+        window: int = 35,
+        windows: Literal["equal", "random"] = "equal",
+        type_dropout: float = 0.1,
+        embedding_dropout: float = 0.3,
+        dropout: float = 0.3,
+        output_dropout: float = 0.4,
+        weight_drop: float = 0.0,
+        activation_penalty: float = 0.0,
+        change_penalty: float = 0.0,
+        initialisation: Literal["orthogonal", "uniform"] = "orthogonal",
+        forget_bias: float = 1.0,
+        cell_options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(vocabularies, tokenisers)
+        self.elements, self.tokeniser = vocabularies["elements"], tokenisers["text"]
+        self.line_end = self.elements.index(LINE_END)
+
+        def make(size: int, units: int) -> Cell:
+            made = make_cell(cell, size, units, cell_options, initialisation=initialisation, forget_bias=forget_bias)
+            return WeightDrop(made, weight_drop) if weight_drop else made
+
+        self.network = LanguageNetwork(
+            len(self.elements),
+            word_size,
+            make,
+            hidden=hidden_size,
+            layers=layers,
+            tied=tied == "yes",
+            rates=Rates(type_dropout, embedding_dropout, dropout, output_dropout),
+            activation=activation_penalty,
+            change=change_penalty,
+        )
+
+    @classmethod
+    def prepare(
+        cls,
+        examples: Sequence[Passage],
+        *,
+        tokens: Cut = "blanks",
+        pieces: int = 8000,
+        case: Case = "keep",
+        minimum_count: int = 1,
+        most: int | None = None,
+        **options: Any,
+    ) -> LanguageModel:
+        """A language model for this text.
+
+        Args:
+            examples: its lines.
+            tokens: how it is cut: at `blanks`, into `words`, `characters`, or pieces of words that are learnt (`bpe`,
+                `unigram`).
+            pieces: how many are learnt.
+            case: `keep` it, or read all in `lower` case.
+            minimum_count: an element seen less often is unknown.
+            most: so many different elements, at most.
+            options: of the constructor.
+
+        Raises `BadData` where there is no text.
+        """
+        if not examples:
+            raise BadData("there is no text to learn from")
+        lines = [example.text for example in examples]
+        kind: type[Tokeniser] = find(PACKAGE, tokens, Tokeniser, "tokenisation")
+        tokeniser = kind.build(lines, size=pieces if tokens in ("bpe", "unigram") else None, case=case)
+        counted = Vocabulary.build(tokeniser.tokens_of_all(lines), minimum_count=minimum_count, most=most)
+        ends = len(examples) + sum(example.above for example in examples)
+        symbols, counts = list(counted.symbols), list(counted.counts or ())
+        elements = Vocabulary((UNKNOWN, LINE_END, *symbols[1:]), UNKNOWN, "element", (counts[0], ends, *counts[1:]))
+        return cls({"elements": elements}, {"text": tokeniser}, **options)
+
+    # ------------------------------------------------------------------ text to numbers
+
+    def encode(self, example: Passage) -> Encoded:
+        tokens = tuple(self.tokeniser.tokens(example.text))
+        ids = np.full(example.above + len(tokens) + 1, self.line_end)
+        ids[example.above : -1] = self.elements.encode(tokens)
+        return Encoded(ids, (*(LINE_END,) * example.above, *tokens, LINE_END))
+
+    def feed(self, encoded: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
+        if self.options["text"] == "lines":
+            return Shuffled(encoded, elements=elements, rows=rows, seed=seed)
+        ids = np.concatenate([e.ids for e in encoded])
+        vary = self.options["windows"] == "random"
+        return Streams(ids, streams=rows, window=self.options["window"], vary=vary, seed=seed)
+
+    def collate(self, encoded: Sequence[Any]) -> Batch:
+        if isinstance(encoded[0], Window):
+            (window,) = encoded
+            ids, due = (torch.from_numpy(np.ascontiguousarray(part).reshape(-1)) for part in window[:2])
+            return Batch(PackedSequence(ids, equal(*window.read.shape)), due, [], window.first)
+        read = pack([np.concatenate([[self.line_end], e.ids[:-1]]) for e in encoded])
+        _, _, place, _ = packing([e.length for e in encoded])
+        due = torch.from_numpy(np.concatenate([e.ids for e in encoded])[place])
+        return Batch(read, due, [e.tokens for e in encoded], True)
+
+    # ------------------------------------------------------------------ learning
+
+    def loss(self, batch: Batch) -> Loss:
+        return self.loss_after(batch, None)
+
+    def loss_after(self, batch: Batch, state: State) -> Loss:
+        total, after = self.network.loss(batch.read, batch.due, None if batch.first else state)
+        return Loss(total, len(batch.due), after)
+
+    def measure(self, examples: Sequence[Any], **options: Any) -> dict[str, float]:
+        """`perplexity` and `bits` of an element, `log_probability` in nats, and how many are `unknown`, as a rate.
+
+        Of running text every element counts, the first as what follows a line end; the figures are those of reading
+        it as one stream, element by element.
+        """
+        if self.options["text"] == "lines":
+            return self.score(self.predict(examples, **options), examples)
+        ids = np.concatenate([self.encode(self.read(example)).ids for example in examples])
+        return _figures(-self.log_probabilities(ids), float((ids == 0).mean()))
+
+    def log_probabilities(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of each element of a text, from those before it, in nats; (elements,)."""
+        found, state = [], None
+        read = np.concatenate([[self.line_end], ids[:-1]])
+        with self.evaluating():
+            for start in range(0, len(ids), AT_ONCE):
+                here = slice(start, start + AT_ONCE)
+                piece = torch.from_numpy(read[here])
+                packed = PackedSequence(piece, equal(len(piece), 1))
+                losses, state = self.network.losses(packed, torch.from_numpy(ids[here]), state)
+                found.append(losses.double().numpy())
+        return -np.concatenate(found)
+
+    # ------------------------------------------------------------------ predicting
+
+    def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
+        likeliest = min(Deciding(**options).likeliest, len(self.elements))
+        x, _ = self.network.read(batch.read)
+        losses = self.network.softmax.losses(self.network.projection(x.data), batch.due)
+        ends = caller_order(last(batch.read.batch_sizes), batch.read)
+        probable = self.network.logits(x.data.index_select(0, ends)).softmax(1).topk(likeliest, dim=1)
+        rows = _by_row(losses, batch.read)
+        found = []
+        for tokens, row, values, ids in zip(
+            batch.tokens, rows, probable.values.tolist(), probable.indices.tolist(), strict=True
+        ):
+            following = tuple(zip(self.elements.decode(ids), values, strict=True))
+            bits = (row / math.log(2)).tolist()
+            found.append({"following": following, "surprisals": tuple(zip(tokens, bits, strict=True))})
+        return found
+
+    def score(self, predicted: Sequence[Passage], gold: Sequence[Passage]) -> dict[str, float]:
+        """Of lines that stand for themselves; figures as `measure`."""
+        bits = np.array([figure for e in predicted for _, figure in e.surprisals or ()])
+        unknown = np.concatenate([self.encode(example).ids == 0 for example in gold])
+        return _figures(bits * math.log(2), float(unknown.mean()))
+
+    @torch.no_grad()
+    def generate(
+        self, prompt: str = "", *, seed: int = 1, sample: int = 0, how: Sampling | None = None
+    ) -> Iterator[str]:
+        """A text that goes on from a prompt, in pieces, as they are drawn.
+
+        Args:
+            prompt: its lines are read first; where it ends in a line end, the text begins with a new line.
+            seed, sample: the same ones give the same text.
+            how: length, temperature and what else there is to choose.
+        """
+        lines = prompt.split(LINE_END)
+        ids = np.concatenate([self.encode(Passage(text=line)).ids for line in lines])[:-1]
+        read = torch.from_numpy(np.concatenate([[self.line_end], ids]))
+        with self.evaluating():
+            x, state = self.network.read(PackedSequence(read, equal(len(read), 1)))
+            first = self.network.logits(x.data[-1:])
+            drawn = elements(self.network, state, first, ids.tolist(), how or Sampling(), seed, sample)
+            yield from said(drawn, self.elements, self.tokeniser, how or Sampling(), lines[-1])
+
+    @torch.inference_mode()
+    def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each example: what the network makes of its elements at once, and read one by one."""
+        for example in examples:
+            ids = torch.from_numpy(self.encode(example).ids)
+            whole, _ = self.network.read(PackedSequence(ids, equal(len(ids), 1)))
+            state, stepped = self.network.initial_state(1), []
+            for one in ids.split(1):
+                logits, state = self.network.step(one, state)
+                stepped.append(logits)
+            yield self.network.logits(whole.data), torch.cat(stepped)
+
+    def read(self, raw: Any) -> Passage:
+        if isinstance(raw, Passage):
+            return raw
+        return Passage(text=raw if isinstance(raw, str) else " ".join(raw))
+
+
+def _by_row(values: Tensor, x: PackedSequence) -> list[NDArray[np.float64]]:
+    """A value an element, as one array a row, in the caller's order."""
+    sizes = x.batch_sizes.tolist()
+    pieces = [piece.double().numpy() for piece in values.split(sizes)]
+    rows = [np.array([piece[row] for piece in pieces if row < len(piece)]) for row in range(sizes[0])]
+    order = range(len(rows)) if x.unsorted_indices is None else x.unsorted_indices.tolist()
+    return [rows[row] for row in order]
+
+
+def _figures(nats: NDArray[np.float64], unknown: float) -> dict[str, float]:
+    mean = float(nats.mean())
+    perplexity = math.exp(mean) if mean < 700 else math.inf
+    return {"perplexity": perplexity, "bits": mean / math.log(2), "log_probability": -mean, "unknown": unknown}

@@ -1,0 +1,128 @@
+"""A language model on the command line: trained, measured, asked what comes next, and left to write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from unrolled import api, cli
+from unrolled.tasks.language_model import LanguageModel
+
+LINES = [
+    f"the {noun} {verb} the {other}"
+    for noun in ("dog", "cat")
+    for verb in ("sees", "likes")
+    for other in ("bird", "fish")
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("language")
+    (place / "text.txt").write_text("".join(f"{line}\n" for line in LINES * 6))
+    cli.app(
+        [
+            *("train", "language_model", "--data", str(place / "text.txt"), "--output", str(place / "model")),
+            *("--set", "hidden_size=16", "--set", "word_size=16", "--set", "batch_rows=2", "--set", "window=6"),
+            *(
+                "--set",
+                "epochs=20",
+                "--set",
+                "learning_rate=0.02",
+                "--set",
+                "dropout=0",
+                "--set",
+                "embedding_dropout=0",
+                "--set",
+                "output_dropout=0",
+                "--set",
+                "type_dropout=0",
+                "--set",
+                "checks=2",
+            ),
+        ],
+        standalone_mode=False,
+    )
+    return place
+
+
+def run(*words: str) -> None:
+    cli.app(list(words), standalone_mode=False)
+
+
+def test_it_is_measured_on_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("evaluate", str(folder / "model"), "--data", str(folder / "text.txt"), "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["task"] == "language_model"
+    assert found["examples"] == len(LINES) * 6
+    assert 1 < found["metrics"]["perplexity"] < 10
+    assert found["metrics"]["unknown"] == 0
+
+
+def test_it_says_what_comes_next(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "begun.txt"
+    source.write_text("the dog\n")
+    run("predict", str(folder / "model"), str(source), "--json", "--set", "likeliest=2")
+    said = json.loads(capsys.readouterr().out)
+    assert said["text"] == "the dog"
+    assert {one["element"] for one in said["following"]} == {"sees", "likes"}
+    assert [one["element"] for one in said["surprisals"]] == ["the", "dog", "\n"]
+
+
+def test_it_writes_the_same_again_from_the_same_seed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (
+        "generate",
+        str(folder / "model"),
+        "--prompt",
+        "the dog",
+        "--length",
+        "12",
+        "--samples",
+        "2",
+        "--seed",
+        "3",
+    )
+    run(*words)
+    first = capsys.readouterr().out
+    run(*words)
+    assert capsys.readouterr().out == first
+    assert first.startswith("the dog ")
+    run(*words, "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["prompt"] == "the dog"
+    assert len(found["texts"]) == 2
+    assert first == "\n".join(f"the dog{text}\n" for text in found["texts"])
+
+
+def test_a_stop_may_be_a_line_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("generate", str(folder / "model"), "--prompt", "the cat", "--length", "50", "--stop", "\\n", "--json")
+    (text,) = json.loads(capsys.readouterr().out)["texts"]
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--length", "0"], "length must be 1 or more, not 0"),
+        (["--samples", "0"], "samples must be 1 or more, not 0"),
+        (["--temperature", "0"], "the temperature must be above 0"),
+        (["--top-p", "2"], "top_p must be above 0 and at most 1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_in_a_line(
+    folder: Path, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run("generate", str(folder / "model"), *words)
+    assert stopped.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_in_python(folder: Path) -> None:
+    model = api.load(folder / "model")
+    assert isinstance(model.task, LanguageModel)
+    texts = model.generate("the dog", samples=2, length=5, temperature=0.5)
+    assert texts == model.generate("the dog", samples=2, length=5, temperature=0.5)
+    assert len(texts) == 2
