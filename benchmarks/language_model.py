@@ -21,8 +21,6 @@ bfloat16; perplexities are of float32. Two epochs, the default, show a differenc
 from __future__ import annotations
 
 import argparse
-import gzip
-import lzma
 import math
 import statistics
 import time
@@ -31,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from penn import read
 from speed import Clock, machine, measure, peak_of, row, table
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
@@ -154,21 +153,6 @@ def speed(threads: list[int], repeats: int, clock: Clock) -> None:
 
 
 # ------------------------------------------------------------------ quality
-
-
-def read(folder: Path) -> dict[str, Tensor]:
-    """The ids of each split's words, each line ended by one of its own."""
-    vocabulary: dict[str, int] = {}
-    found = {}
-    for split in ("train", "valid", "test"):
-        (path,) = folder.glob(f"ptb.{split}.txt*")
-        opened: Any = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
-        with opened(path, "rt", encoding="utf-8") as file:
-            words = [word for line in file for word in [*line.split(), "<eos>"]]
-        if split == "train":
-            vocabulary = {word: place for place, word in enumerate(dict.fromkeys(words))}
-        found[split] = torch.tensor([vocabulary[word] for word in words])
-    return found
 
 
 def batches(words: Tensor, streams: int, steps: int = STEPS) -> Iterator[tuple[Tensor, Tensor]]:

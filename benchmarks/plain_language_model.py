@@ -1,9 +1,9 @@
 """The word language model that tutorials train, by `torch.nn.LSTM` and stochastic gradient descent: a figure to beat.
 
-    python benchmarks/peers/plain_language_model.py --data FOLDER [--minutes 20] [--hidden 200] [--dropout 0.2]
+    python benchmarks/plain_language_model.py --data FOLDER [--minutes 20] [--hidden 200] [--dropout 0.2]
         [--rate 20] [--tied] [--seed 1] [--threads 1]
 
-FOLDER holds `ptb.train.txt`, `ptb.valid.txt` and `ptb.test.txt`, also as .xz or .gz. Two layers, an embedding and a
+FOLDER is read by `penn.py`. Two layers, an embedding and a
 linear layer; 20 streams, windows of 35 words, the state carried; gradients clipped at 0.25, the rate divided by 4 after
 an epoch that did not better the validation. So the loop is known from PyTorch's examples; it is written anew here. It
 stops when the time is over, in the middle of an epoch if need be, and tests the weights that were best in validation.
@@ -13,32 +13,16 @@ Perplexities are of one stream, every word counted, the first as what follows a 
 from __future__ import annotations
 
 import argparse
-import gzip
-import lzma
 import math
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from penn import read
 from torch import Tensor, nn
 
 STREAMS, STEPS, CLIP, LAYERS = 20, 35, 0.25, 2
-
-
-def read(folder: Path) -> dict[str, Tensor]:
-    """The ids of each split's words, each line ended by one of its own."""
-    vocabulary: dict[str, int] = {}
-    found = {}
-    for split in ("train", "valid", "test"):
-        (path,) = folder.glob(f"ptb.{split}.txt*")
-        opened: Any = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
-        with opened(path, "rt", encoding="utf-8") as file:
-            words = [word for line in file for word in [*line.split(), "<eos>"]]
-        if split == "train":
-            vocabulary = {word: place for place, word in enumerate(dict.fromkeys(["<eos>", *words]))}
-        found[split] = torch.tensor([vocabulary[word] for word in words])
-    return found
 
 
 class Plain(nn.Module):
@@ -65,9 +49,9 @@ class Plain(nn.Module):
 @torch.no_grad()
 def perplexity(model: Plain, words: Tensor) -> float:
     model.eval()
-    read = torch.cat([torch.zeros(1, dtype=torch.long), words[:-1]])
     total, state = 0.0, None
-    for ids, due in zip(read.split(10 * STEPS), words.split(10 * STEPS), strict=True):
+    # What is read first is the line end that the words end with.
+    for ids, due in zip(words.roll(1).split(10 * STEPS), words.split(10 * STEPS), strict=True):
         logits, state = model(ids.unsqueeze(1), state)
         total += float(nn.functional.cross_entropy(logits.squeeze(1), due, reduction="sum"))
     model.train()
