@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from unrolled import api, cli
+from unrolled import Classifier, api, cli
+from unrolled.data.examples import LabelledText
+from unrolled.errors import BadOption, UnknownName
 from unrolled.tasks.language_model import LanguageModel
 
 LINES = [
@@ -126,3 +128,14 @@ def test_in_python(folder: Path) -> None:
     texts = model.generate("the dog", samples=2, length=5, temperature=0.5)
     assert texts == model.generate("the dog", samples=2, length=5, temperature=0.5)
     assert len(texts) == 2
+
+
+def test_what_writes_nothing_says_so(folder: Path) -> None:
+    model = api.load(folder / "model")
+    with pytest.raises(UnknownName, match="lenght"):
+        model.generate("the dog", lenght=3)
+    classifier = Classifier(hidden_size=4, word_size=4).fit(
+        [LabelledText(text=f"a {k}", label="xy"[k % 2]) for k in range(8)], epochs=1
+    )
+    with pytest.raises(BadOption, match="a classifier writes no text; a language_model does"):
+        classifier.generate("a")

@@ -20,9 +20,7 @@ from unrolled.data.lines import suffix
 from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 from unrolled.lookup import find
 from unrolled.recipe import READING, Recipe, build, deciding_options, reading_options
-from unrolled.tasks._generating import Sampling
 from unrolled.tasks.base import Task
-from unrolled.tasks.language_model import LanguageModel
 from unrolled.training.events import Check, Planned
 from unrolled.training.fit import fit
 from unrolled.training.history import FILE, History
@@ -137,7 +135,7 @@ class Model:
             prompt: raw text, of one line or several.
             samples: how many texts.
             seed: of the draws; each sample is the same whatever the others are.
-            how: fields of `tasks._generating.Sampling`: `length`, `temperature`, `top_k`, `top_p`, `min_p`, `typical`,
+            how: of the task's `generating`: `length`, `temperature`, `top_k`, `top_p`, `min_p`, `typical`,
                 `repetition_penalty`, `stop`, `unknown`.
 
         Raises `BadOption` where the task generates nothing, or for values that cannot be.
@@ -146,17 +144,17 @@ class Model:
 
     def drawn(self, prompt: str = "", *, samples: int = 1, seed: int = 1, **how: Any) -> Iterator[Iterator[str]]:
         """The same texts, each in pieces that come as they are drawn."""
-        if not isinstance(self.task, LanguageModel):
-            raise BadOption(f"a {self.task_name} generates no text; a language_model does")
+        if self.task.generating is None:
+            raise BadOption(f"a {self.task_name} writes no text; a language_model does")
         if samples < 1:
             raise BadOption(f"samples must be 1 or more, not {samples}")
-        known = [field.name for field in fields(Sampling)]
+        known = [field.name for field in fields(self.task.generating)]
         for name in how:
             if name not in known:
                 raise UnknownName("option of generating", name, known)
-        sampling = Sampling(**how)
+        chosen = self.task.generating(**how)
         for sample in range(samples):
-            yield self.task.generate(prompt, seed=seed, sample=sample, how=sampling)
+            yield self.task.generate(prompt, seed=seed, sample=sample, how=chosen)
 
     def evaluate(self, data: str | Path | Sequence[Any], *, unseen: str = "refuse", **given: Any) -> dict[str, Any]:
         """Figures on examples with their blanks filled in.

@@ -73,6 +73,9 @@ class Task(nn.Module, ABC):
     deciding: ClassVar[type | None] = None
     """A dataclass whose fields are what `predict` may be told of how to decide; None: nothing."""
 
+    generating: ClassVar[type | None] = None
+    """A dataclass whose fields are what `generate` may be told of how to write; None: it writes nothing."""
+
     options: dict[str, Any]
     progress: float = 0.0
     """The share of the training that is done, in [0, 1], for what changes on the way; `fit` sets it."""
@@ -137,6 +140,16 @@ class Task(nn.Module, ABC):
         Where the feed carries a state, `loss_after` is given that of the batch before, and `Loss.state` is the next.
         """
         return Shuffled(encoded, elements=elements, rows=rows, seed=seed)
+
+    def generate(self, prompt: str, *, seed: int, sample: int, how: Any) -> Iterator[str]:
+        """A text that goes on from a prompt, in pieces, as they come; for tasks that have `generating`.
+
+        Args:
+            prompt: raw text.
+            seed, sample: the same ones give the same text.
+            how: of `generating`.
+        """
+        raise NotImplementedError
 
     def distinct_weights(self) -> dict[str, Tensor]:
         """The state by name, each tensor once: of weights that are tied the first name alone."""

@@ -102,6 +102,7 @@ class LanguageModel(Task):
     example = Passage
     metric = "log_probability"
     deciding = Deciding
+    generating = Sampling
     settings: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3, "clip_norm": 1.0, "weight_decay": 0.01}
 
     def __init__(
@@ -268,24 +269,16 @@ class LanguageModel(Task):
         return _figures(bits * math.log(2), float(unknown.mean()))
 
     @torch.no_grad()
-    def generate(
-        self, prompt: str = "", *, seed: int = 1, sample: int = 0, how: Sampling | None = None
-    ) -> Iterator[str]:
-        """A text that goes on from a prompt, in pieces, as they are drawn.
-
-        Args:
-            prompt: its lines are read first; where it ends in a line end, the text begins with a new line.
-            seed, sample: the same ones give the same text.
-            how: length, temperature and what else there is to choose.
-        """
+    def generate(self, prompt: str, *, seed: int, sample: int, how: Sampling) -> Iterator[str]:
+        """The prompt's lines are read first; where it ends in a line end, the text begins with a new line."""
         lines = prompt.split(LINE_END)
         ids = np.concatenate([self.encode(Passage(text=line)).ids for line in lines])[:-1]
         read = torch.from_numpy(np.concatenate([[self.line_end], ids]))
         with self.evaluating():
             x, state = self.network.read(PackedSequence(read, equal(len(read), 1)))
             first = self.network.logits(x.data[-1:])
-            drawn = elements(self.network, state, first, ids.tolist(), how or Sampling(), seed, sample)
-            yield from said(drawn, self.elements, self.tokeniser, how or Sampling(), lines[-1])
+            drawn = elements(self.network, state, first, ids.tolist(), how, seed, sample)
+            yield from said(drawn, self.elements, self.tokeniser, how, lines[-1])
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
