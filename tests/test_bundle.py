@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from unrolled import bundle, files
-from unrolled.data.examples import TaggedTokens
+from unrolled.data.examples import Passage, TaggedTokens
 from unrolled.errors import BadModel, CannotWrite, UnknownName
 from unrolled.lookup import names
 from unrolled.tasks.base import Task
@@ -288,6 +288,11 @@ def test_a_model_of_an_older_format_still_loads_and_predicts_the_same(folder: Pa
     expected = json.loads((folder / "expected.json").read_text())
     assert expected
     for found, wanted in zip(task.predict([one["input"] for one in expected]), expected, strict=True):
+        if isinstance(found, Passage):
+            assert [element for element, _ in found.following or ()] == wanted["answer"]
+            figures = [figure for _, figure in (*(found.following or ()), *(found.surprisals or ()))]
+            assert figures == pytest.approx(wanted["confidence"], abs=1e-5)
+            continue
         assert getattr(found, found.blank) == pytest.approx(tuple(w) if isinstance(w := wanted["answer"], list) else w)
         probabilities, score = getattr(found, "probabilities", None), getattr(found, "score", None)
         sure = probabilities if probabilities is not None else list(found.confidence) if score is None else score

@@ -57,6 +57,10 @@ def _input(example: Any) -> Any:
 
 
 def _told(given: Any, predicted: Any) -> dict[str, Any]:
+    if hasattr(predicted, "following"):
+        elements, probabilities = zip(*predicted.following, strict=True)
+        bits = [bits for _, bits in predicted.surprisals]
+        return {"input": given, "answer": elements, "confidence": [*probabilities, *bits]}
     sides = ("probabilities", "confidence", "score")
     sure = next(found for name in sides if (found := getattr(predicted, name, None)) is not None)
     return {"input": given, "answer": getattr(predicted, predicted.blank), "confidence": sure}

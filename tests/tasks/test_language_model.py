@@ -75,7 +75,7 @@ def test_perplexity_is_that_of_reading_one_element_at_a_time(at_once: int, monke
 
 
 def test_of_lines_that_stand_for_themselves_each_begins_anew() -> None:
-    task = made(text="lines")
+    task = made(lines="apart")
     lines = [task.encode(example).ids.tolist() for example in examples()]
     total = sum(one_by_one(task, line) * len(line) for line in lines) / sum(map(len, lines))
     assert task.measure(examples())["perplexity"] == pytest.approx(math.exp(total), rel=1e-5)

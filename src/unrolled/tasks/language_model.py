@@ -88,7 +88,7 @@ class LanguageModel(Task):
         layers: recurrent layers on top of each other.
         word_size: features of an element's vector.
         tied: whether the softmax multiplies the same table as the embedding (Press & Wolf 2017): `yes` or `no`.
-        text: `running`: a line goes on where the one before it ended; `lines`: each stands for itself.
+        lines: `running`: a line goes on where the one before it ended; `apart`: each stands for itself.
         window: `running`: elements of each stream that are read, and gone back through, in one step.
         windows: `running`: `equal` ones, or of `random` length around that.
         type_dropout: rate at which whole word types are dropped.
@@ -115,7 +115,7 @@ class LanguageModel(Task):
         layers: int = 2,
         word_size: int = 512,
         tied: Literal["yes", "no"] = "yes",
-        text: Literal["running", "lines"] = "running",
+        lines: Literal["running", "apart"] = "running",
         window: int = 35,
         windows: Literal["equal", "random"] = "equal",
         type_dropout: float = 0.1,
@@ -195,7 +195,7 @@ class LanguageModel(Task):
         return Encoded(ids, (*(LINE_END,) * example.above, *tokens, LINE_END))
 
     def feed(self, encoded: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
-        if self.options["text"] == "lines":
+        if self.options["lines"] == "apart":
             return Shuffled(encoded, elements=elements, rows=rows, seed=seed)
         ids = np.concatenate([e.ids for e in encoded])
         vary = self.options["windows"] == "random"
@@ -226,7 +226,7 @@ class LanguageModel(Task):
         Of running text every element counts, the first as what follows a line end; the figures are those of reading
         it as one stream, element by element.
         """
-        if self.options["text"] == "lines":
+        if self.options["lines"] == "apart":
             return self.score(self.predict(examples, **options), examples)
         ids = np.concatenate([self.encode(self.read(example)).ids for example in examples])
         return _figures(-self.log_probabilities(ids), float((ids == 0).mean()))
