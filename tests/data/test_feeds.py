@@ -20,7 +20,6 @@ def test_windows_by_hand() -> None:
     windows = [one for piece in feed.plan(0) for one in feed.take(piece)]
     assert [w.read.T.tolist() for w in windows] == [[[0, 1, 2], [5, 6, 7]], [[3], [8]]]
     assert [w.due.T.tolist() for w in windows] == [[[1, 2, 3], [6, 7, 8]], [[4], [9]]]
-    assert [w.first for w in windows] == [True, False]
     assert [feed.size(piece) for piece in feed.plan(0)] == [(2, 6), (2, 2)]
     assert feed.elements == 8
 
@@ -42,7 +41,6 @@ def test_each_stream_is_a_stretch_of_the_text_read_once_in_order(
     assert (read[1:] == due[:-1]).all()
     seen = np.concatenate([read[:1], due])
     assert len(np.unique(seen)) == seen.size  # no stream reads what is another's
-    assert [w.first for w in windows] == [True] + [False] * (len(windows) - 1)
     assert sum(feed.size(piece)[1] for piece in plan) == feed.elements
     assert all(feed.share(piece) > 0 for piece in plan)
     assert plan == feed.plan(epoch)

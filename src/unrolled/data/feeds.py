@@ -85,13 +85,10 @@ class Shuffled(Feed):
 
 
 class Window(NamedTuple):
-    """A stretch of all streams. read, due: (time, streams), the elements and those that follow them; first: whether no
-    state comes from before.
-    """
+    """A stretch of all streams. read, due: (time, streams), the elements and those that follow them."""
 
     read: NDArray[np.int64]
     due: NDArray[np.int64]
-    first: bool
 
     @property
     def length(self) -> int:
@@ -157,7 +154,7 @@ class Streams(Feed):
         begin, at, length = piece
         firsts = begin + np.arange(self._streams) * self._each + at
         found = self._ids[(firsts + np.arange(length + 1)[:, None]) % len(self._ids)]
-        return [Window(found[:-1], found[1:], at == 0)]
+        return [Window(found[:-1], found[1:])]
 
     def size(self, piece: Piece) -> tuple[int, int]:
         return self._streams, self._streams * piece[2]

@@ -56,14 +56,13 @@ class Encoded(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """read: ids, data (elements,); due: (elements,) what follows each; tokens: of each row, in the caller's order;
-    first: whether no state comes from before.
+    """read: ids, data (elements,); due: (elements,) what follows each; tokens: of each row, in the caller's order, none
+    of a window.
     """
 
     read: PackedSequence
     due: Tensor
     tokens: list[tuple[str, ...]]
-    first: bool
 
 
 @dataclass(frozen=True)
@@ -204,12 +203,12 @@ class LanguageModel(Task):
     def collate(self, encoded: Sequence[Any]) -> Batch:
         if isinstance(encoded[0], Window):
             (window,) = encoded
-            ids, due = (torch.from_numpy(np.ascontiguousarray(part).reshape(-1)) for part in window[:2])
-            return Batch(PackedSequence(ids, equal(*window.read.shape)), due, [], window.first)
+            ids, due = (torch.from_numpy(np.ascontiguousarray(part).reshape(-1)) for part in window)
+            return Batch(PackedSequence(ids, equal(*window.read.shape)), due, [])
         read = pack([np.concatenate([[self.line_end], e.ids[:-1]]) for e in encoded])
         _, _, place, _ = packing([e.length for e in encoded])
         due = torch.from_numpy(np.concatenate([e.ids for e in encoded])[place])
-        return Batch(read, due, [e.tokens for e in encoded], True)
+        return Batch(read, due, [e.tokens for e in encoded])
 
     # ------------------------------------------------------------------ learning
 
@@ -217,7 +216,7 @@ class LanguageModel(Task):
         return self.loss_after(batch, None)
 
     def loss_after(self, batch: Batch, state: State) -> Loss:
-        total, after = self.network.loss(batch.read, batch.due, None if batch.first else state)
+        total, after = self.network.loss(batch.read, batch.due, state)
         return Loss(total, len(batch.due), after)
 
     def measure(self, examples: Sequence[Any], **options: Any) -> dict[str, float]:

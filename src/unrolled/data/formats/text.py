@@ -44,14 +44,15 @@ class PlainText(Format):
             if is_blank(line):
                 blank += 1
                 continue
-            above, blank = blank, 0
-            origin, rest = Origin(where, number), BlankLines(above) if above else None
+            if self.example_type is Passage:
+                yield Passage(text=without_end(line), above=blank, origin=Origin(where, number))
+                blank = 0
+                continue
+            origin, rest, blank = Origin(where, number), BlankLines(blank) if blank else None, 0
             if self.example_type is LabelledText:
                 yield LabelledText(text=without_end(line), origin=origin, rest=rest)
             elif self.example_type is Pair:
                 yield Pair(source=without_end(line), origin=origin, rest=rest)
-            elif self.example_type is Passage:
-                yield Passage(text=without_end(line), above=above, origin=origin, rest=rest)
             elif self.example_type is Question:
                 yield Question(question=without_end(line), origin=origin, rest=rest)
             else:
@@ -64,7 +65,7 @@ class PlainText(Format):
             if filled != alike and alike is not None and isinstance(example, (Pair, Question)):
                 raise BadData(f"some examples have no {example.blank}: plain text cannot tell which")
             alike = filled
-            blank = example.rest.number if isinstance(example.rest, BlankLines) else 0
+            blank = example.rest.number if isinstance(example.rest, BlankLines) else getattr(example, "above", 0)
             yield "\n" * blank + (self._line(example) + "\n")
 
     def _line(self, example: Example) -> str:
