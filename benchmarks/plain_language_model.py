@@ -3,10 +3,10 @@
     python benchmarks/plain_language_model.py --data FOLDER [--minutes 20] [--hidden 200] [--dropout 0.2]
         [--rate 20] [--tied] [--seed 1] [--threads 1]
 
-FOLDER is read by `penn.py`. Two layers, an embedding and a
-linear layer; 20 streams, windows of 35 words, the state carried; gradients clipped at 0.25, the rate divided by 4 after
-an epoch that did not better the validation. So the loop is known from PyTorch's examples; it is written anew here. It
-stops when the time is over, in the middle of an epoch if need be, and tests the weights that were best in validation.
+FOLDER is read by `penn.py`. Two layers, an embedding and a linear layer; 20 streams, windows of 35 words, the state
+carried; gradients clipped at 0.25, the rate divided by 4 after an epoch that did not better the validation. So the loop
+is known from PyTorch's examples; it is written anew here. It stops when the time is over, in the middle of an epoch if
+need be, and tests the weights that were best in validation.
 Perplexities are of one stream, every word counted, the first as what follows a line end.
 """
 

@@ -147,7 +147,12 @@ def nesting(state: State) -> Any:
 
 def nested(nesting: Any, leaves: Sequence[Tensor]) -> State:
     """The state of such a nesting. A NamedTuple comes back as a plain tuple."""
-    return _rebuild(nesting, leaves.__getitem__)
+    if isinstance(nesting, int):
+        return leaves[nesting]
+    parts = [nested(part, leaves) for part in nesting["parts"]]
+    if nesting["kind"] == "dict":
+        return dict(zip(nesting["keys"], parts, strict=True))
+    return tuple(parts) if nesting["kind"] == "tuple" else parts
 
 
 def _structure(state: State, next_leaf: int) -> tuple[Any, int]:
@@ -164,12 +169,3 @@ def _structure(state: State, next_leaf: int) -> tuple[Any, int]:
         part, next_leaf = _structure(item, next_leaf)
         parts.append(part)
     return {"kind": kind, "keys": keys, "parts": parts}, next_leaf
-
-
-def _rebuild(structure: Any, leaf: Callable[[int], Tensor]) -> State:
-    if isinstance(structure, int):
-        return leaf(structure)
-    parts = [_rebuild(part, leaf) for part in structure["parts"]]
-    if structure["kind"] == "dict":
-        return dict(zip(structure["keys"], parts, strict=True))
-    return tuple(parts) if structure["kind"] == "tuple" else parts

@@ -210,3 +210,10 @@ def test_a_loss_that_is_no_number_stops_the_step() -> None:
     ):
         for _ in fit(task, examples(), examples(), settings=Settings(batch_rows=2)):
             pass
+
+
+def test_a_line_end_inside_a_text_is_one() -> None:
+    torch.manual_seed(0)
+    task = LanguageModel.prepare([Passage(text="a\nb")], tokens="characters", **TINY)
+    assert task.elements.symbols == ("<unk>", LINE_END, "a", "b")
+    assert task.encode(Passage(text="a\nb")).ids.tolist() == [2, 1, 3, 1]

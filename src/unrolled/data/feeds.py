@@ -90,11 +90,6 @@ class Window(NamedTuple):
     read: NDArray[np.int64]
     due: NDArray[np.int64]
 
-    @property
-    def length(self) -> int:
-        """Elements that it costs."""
-        return self.read.size
-
 
 class Streams(Feed):
     """One long text, cut into streams of equal length that are read side by side, a window at a time.

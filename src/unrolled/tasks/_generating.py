@@ -32,7 +32,7 @@ class Sampling:
         stop: elements or words at which a text ends; they are not a part of it.
         unknown: whether the unknown element may be drawn.
 
-    Raises `BadOption` for a length below 1.
+    Raises `BadOption` for a length below 1, and for values that `choose` and the penalty refuse.
     """
 
     length: int = 100
@@ -48,6 +48,8 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.length < 1:
             raise BadOption(f"length must be 1 or more, not {self.length}")
+        # Asked now, so that nothing is said before.
+        self.draw(torch.zeros(1, 2), torch.zeros(1, 0, dtype=torch.long), torch.zeros(1))
 
     def draw(self, logits: Tensor, history: Tensor, uniforms: Tensor) -> Tensor:
         """An element a row. logits: (rows, vocabulary); history: (rows, length), what each has had -> (rows,)."""

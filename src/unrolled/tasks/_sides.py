@@ -90,13 +90,19 @@ def tokenisers_for(
     if options["joining"] == "joint":
         if cuts[0] != cuts[1]:
             raise BadOption(f"a joint vocabulary needs one way of cutting, not {cuts[0]} and {cuts[1]}")
-        both = _build(cuts[0], [*sources, *targets], options["pieces"], case)
+        both = tokeniser_for(cuts[0], [*sources, *targets], options["pieces"], case)
         return both, both
-    ahead, back = (_build(cut, t, options["pieces"], case) for cut, t in zip(cuts, (sources, targets), strict=True))
+    ahead, back = (
+        tokeniser_for(cut, t, options["pieces"], case) for cut, t in zip(cuts, (sources, targets), strict=True)
+    )
     return ahead, back
 
 
-def _build(cut: str, texts: Sequence[str], pieces: int, case: Case) -> Tokeniser:
+def tokeniser_for(cut: str, texts: Sequence[str], pieces: int, case: Case) -> Tokeniser:
+    """A tokeniser for texts. cut: its name; pieces: how many are learnt, where it learns some.
+
+    Raises `BadOption` for a number of pieces that is too small.
+    """
     kind = find(PACKAGE, cut, Tokeniser, "tokenisation")
     return kind.build(texts, size=pieces if cut in LEARNT else None, case=case)
 
@@ -121,16 +127,22 @@ def vocabularies_of(
 ) -> dict[str, Vocabulary]:
     """`source` and `target`, of tokens; `marks` are further symbols of the source."""
     if joining == "joint":
-        both = _vocabulary([*sources, *targets], minimum_count, (BEGIN, END, *marks))
+        both = vocabulary_of([*sources, *targets], minimum_count, (BEGIN, END, *marks))
         return {"source": both, "target": both}
     return {
-        "source": _vocabulary(sources, minimum_count, marks),
-        "target": _vocabulary(targets, minimum_count, (BEGIN, END)),
+        "source": vocabulary_of(sources, minimum_count, marks),
+        "target": vocabulary_of(targets, minimum_count, (BEGIN, END)),
     }
 
 
-def _vocabulary(lines: Iterable[Sequence[str]], minimum_count: int, marks: Sequence[str]) -> Vocabulary:
-    counted = Vocabulary.build(lines, minimum_count=minimum_count)
+def vocabulary_of(
+    lines: Iterable[Sequence[str]], minimum_count: int, marks: Sequence[str], most: int | None = None
+) -> Vocabulary:
+    """Of tokens, the most frequent first, behind the unknown one and the marks, which stand for no token.
+
+    most: only so many of them, at most.
+    """
+    counted = Vocabulary.build(lines, minimum_count=minimum_count, most=most)
     named = zip(counted.symbols[1:], (counted.counts or ())[1:], strict=True)
     kept = [(symbol, count) for symbol, count in named if symbol not in marks]
     symbols = (UNKNOWN, *marks, *(symbol for symbol, _ in kept))

@@ -17,23 +17,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from unrolled.cells.base import Cell
 from unrolled.data.examples import Passage
 from unrolled.data.feeds import Feed, Shuffled, Streams, Window
-from unrolled.data.tokenisers.base import PACKAGE, Case, Tokeniser
-from unrolled.data.vocabulary import UNKNOWN, Vocabulary
+from unrolled.data.tokenisers.base import Case, Tokeniser
+from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
 from unrolled.layers.language import LanguageNetwork, Rates
 from unrolled.layers.packed import caller_order, last
 from unrolled.layers.stack import make_cell
 from unrolled.layers.weight_drop import WeightDrop
-from unrolled.lookup import find
 from unrolled.state import State
 from unrolled.tasks._generating import LINE_END, Sampling, elements, said
-from unrolled.tasks._packing import pack, packing
+from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._reader import CellName
+from unrolled.tasks._sides import tokeniser_for, vocabulary_of
 from unrolled.tasks.base import Loss, Task
 from unrolled.unroll.packing import equal
 
@@ -177,12 +177,8 @@ class LanguageModel(Task):
         if not examples:
             raise BadData("there is no text to learn from")
         lines = [example.text for example in examples]
-        kind: type[Tokeniser] = find(PACKAGE, tokens, Tokeniser, "tokenisation")
-        tokeniser = kind.build(lines, size=pieces if tokens in ("bpe", "unigram") else None, case=case)
-        counted = Vocabulary.build(tokeniser.tokens_of_all(lines), minimum_count=minimum_count, most=most)
-        ends = len(examples) + sum(example.above for example in examples)
-        symbols, counts = list(counted.symbols), list(counted.counts or ())
-        elements = Vocabulary((UNKNOWN, LINE_END, *symbols[1:]), UNKNOWN, "element", (counts[0], ends, *counts[1:]))
+        tokeniser = tokeniser_for(tokens, lines, pieces, case)
+        elements = vocabulary_of(tokeniser.tokens_of_all(lines), minimum_count, (LINE_END,), most)
         return cls({"elements": elements}, {"text": tokeniser}, **options)
 
     # ------------------------------------------------------------------ text to numbers
@@ -205,10 +201,10 @@ class LanguageModel(Task):
             (window,) = encoded
             ids, due = (torch.from_numpy(np.ascontiguousarray(part).reshape(-1)) for part in window)
             return Batch(PackedSequence(ids, equal(*window.read.shape)), due, [])
-        read = pack([np.concatenate([[self.line_end], e.ids[:-1]]) for e in encoded])
-        _, _, place, _ = packing([e.length for e in encoded])
+        order, rank, place, sizes = packing([e.length for e in encoded])
+        read = np.concatenate([part for e in encoded for part in ([self.line_end], e.ids[:-1])])[place]
         due = torch.from_numpy(np.concatenate([e.ids for e in encoded])[place])
-        return Batch(read, due, [e.tokens for e in encoded])
+        return Batch(packed(read, order, rank, sizes), due, [e.tokens for e in encoded])
 
     # ------------------------------------------------------------------ learning
 
@@ -238,8 +234,8 @@ class LanguageModel(Task):
             for start in range(0, len(ids), AT_ONCE):
                 here = slice(start, start + AT_ONCE)
                 piece = torch.from_numpy(read[here])
-                packed = PackedSequence(piece, equal(len(piece), 1))
-                losses, state = self.network.losses(packed, torch.from_numpy(ids[here]), state)
+                stream = PackedSequence(piece, equal(len(piece), 1))
+                losses, state = self.network.losses(stream, torch.from_numpy(ids[here]), state)
                 found.append(losses.double().numpy())
         return -np.concatenate(found)
 
@@ -251,21 +247,20 @@ class LanguageModel(Task):
         losses = self.network.softmax.losses(self.network.projection(x.data), batch.due)
         ends = caller_order(last(batch.read.batch_sizes), batch.read)
         probable = self.network.logits(x.data.index_select(0, ends)).softmax(1).topk(likeliest, dim=1)
-        rows = _by_row(losses, batch.read)
+        rows = unpack_sequence(batch.read._replace(data=losses))
         found = []
         for tokens, row, values, ids in zip(
             batch.tokens, rows, probable.values.tolist(), probable.indices.tolist(), strict=True
         ):
             following = tuple(zip(self.elements.decode(ids), values, strict=True))
-            bits = (row / math.log(2)).tolist()
+            bits = (row.double() / math.log(2)).tolist()
             found.append({"following": following, "surprisals": tuple(zip(tokens, bits, strict=True))})
         return found
 
     def score(self, predicted: Sequence[Passage], gold: Sequence[Passage]) -> dict[str, float]:
         """Of lines that stand for themselves; figures as `measure`."""
-        bits = np.array([figure for e in predicted for _, figure in e.surprisals or ()])
-        unknown = np.concatenate([self.encode(example).ids == 0 for example in gold])
-        return _figures(bits * math.log(2), float(unknown.mean()))
+        tokens, bits = zip(*(pair for e in predicted for pair in e.surprisals or ()), strict=True)
+        return _figures(np.array(bits) * math.log(2), float((self.elements.encode(tokens) == 0).mean()))
 
     @torch.no_grad()
     def generate(self, prompt: str, *, seed: int, sample: int, how: Sampling) -> Iterator[str]:
@@ -295,15 +290,6 @@ class LanguageModel(Task):
         if isinstance(raw, Passage):
             return raw
         return Passage(text=raw if isinstance(raw, str) else " ".join(raw))
-
-
-def _by_row(values: Tensor, x: PackedSequence) -> list[NDArray[np.float64]]:
-    """A value an element, as one array a row, in the caller's order."""
-    sizes = x.batch_sizes.tolist()
-    pieces = [piece.double().numpy() for piece in values.split(sizes)]
-    rows = [np.array([piece[row] for piece in pieces if row < len(piece)]) for row in range(sizes[0])]
-    order = range(len(rows)) if x.unsorted_indices is None else x.unsorted_indices.tolist()
-    return [rows[row] for row in order]
 
 
 def _figures(nats: NDArray[np.float64], unknown: float) -> dict[str, float]:

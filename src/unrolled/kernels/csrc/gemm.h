@@ -10,8 +10,8 @@
 
 namespace ISA {
 
-constexpr Index DEPTH = 512;  // of a panel at a time: it stays in the second-level cache while all rows pass by
-constexpr Index BLOCK = 96;   // rows at a time
+constexpr Index DEPTH = 512;  // of a panel at a time
+constexpr Index BLOCK = 96;   // rows at a time, at most: they stay in the second-level cache while all panels pass by
 
 // Rows `from` to `to` of a product; `rows` says where row r's depth k begins.
 template <class W, class F>
@@ -50,31 +50,24 @@ static Index multiply_scratch(Index depth, Index rows) {
   return sizeof(W) == sizeof(Half) ? lesser(rows, BLOCK) * even(depth) : 0;
 }
 
-// Blocks of near-equal height, at most BLOCK: they stay in the second-level cache while all panels pass by.
-template <class F>
-INLINE void in_blocks(Index from, Index to, F visit) {
-  Index count = (to - from + BLOCK - 1) / BLOCK;
-  for (Index k = 0; k < count; k++) visit(from + (to - from) * k / count, from + (to - from) * (k + 1) / count);
-}
-
 static void multiply(const Product& p, Index from, Index to, float*) {
-  in_blocks(from, to, [&](Index start, Index stop) {
-    multiply_rows<float>(p, start, stop, [&](Index row) { return p.a + row * p.a_stride; });
+  in_parts(from, to, BLOCK, [&](Index start, Index height) {
+    multiply_rows<float>(p, start, start + height, [&](Index row) { return p.a + row * p.a_stride; });
   });
 }
 
 // In bfloat16, a block of rows at a time is rounded to it.
 static void multiply(const Product& p, Index from, Index to, Half* scratch) {
   Index stride = even(p.depth);
-  in_blocks(from, to, [&](Index start, Index stop) {
-    for (Index row = start; row < stop; row++) {
+  in_parts(from, to, BLOCK, [&](Index start, Index height) {
+    for (Index row = start; row < start + height; row++) {
       Half* half = scratch + (row - start) * stride;
       half[stride - 1] = 0;
       for (Index k = 0; k < p.depth; k += L) {
         store_halves(half + k, load(p.a + row * p.a_stride + k, p.depth - k), p.depth - k);
       }
     }
-    multiply_rows<Half>(p, start, stop, [&](Index row) { return scratch + (row - start) * stride; });
+    multiply_rows<Half>(p, start, start + height, [&](Index row) { return scratch + (row - start) * stride; });
   });
 }
 

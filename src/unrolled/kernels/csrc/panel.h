@@ -118,16 +118,22 @@ INLINE void product(Index height, Index width, const W* const* rows, const W* pa
   }
 }
 
-// Calls visit(row, height) for tiles of near-equal height from row `from` up to row `to`.
-template <class W, class F>
-INLINE void in_tiles(Index from, Index to, F visit) {
+// Calls visit(row, height) for parts of near-equal height, at most `most`, from row `from` up to row `to`.
+template <class F>
+INLINE void in_parts(Index from, Index to, Index most, F visit) {
   if (from >= to) return;
-  Index count = (to - from + TALLEST<W> - 1) / TALLEST<W>, each = (to - from) / count, more = (to - from) % count;
+  Index count = (to - from + most - 1) / most, each = (to - from) / count, more = (to - from) % count;
   for (Index k = 0; k < count; k++) {
     Index height = each + (k < more);
     visit(from, height);
     from += height;
   }
+}
+
+// The same for tiles.
+template <class W, class F>
+INLINE void in_tiles(Index from, Index to, F visit) {
+  in_parts(from, to, TALLEST<W>, visit);
 }
 
 // Calls visit(column, width) for panels of MOST vectors, the last one of as many as the columns need.
