@@ -15,7 +15,7 @@ import torch
 from unrolled.data.examples import Passage
 from unrolled.data.feeds import Streams
 from unrolled.errors import BadData, BadOption, NotFinite, UnknownName
-from unrolled.tasks import language_model
+from unrolled.tasks import _reading_on
 from unrolled.tasks.language_model import LINE_END, LanguageModel
 from unrolled.training.fit import fit
 from unrolled.training.settings import Settings
@@ -65,7 +65,7 @@ def one_by_one(task: LanguageModel, ids: list[int]) -> float:
 @pytest.mark.parametrize("at_once", [1, 2, 7, 512])
 def test_perplexity_is_that_of_reading_one_element_at_a_time(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     task = made()
-    monkeypatch.setattr(language_model, "AT_ONCE", at_once)
+    monkeypatch.setattr(_reading_on, "AT_ONCE", at_once)
     ids = [int(i) for example in examples() for i in task.encode(example).ids]
     figures = task.measure(examples())
     assert len(ids) == sum(len(e.text.split()) + 1 for e in examples())  # each line end is asked for, too

@@ -10,9 +10,9 @@ regularisation), on its change from one time to the next (temporal; Merity, McCa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,13 @@ from torch.nn.utils.rnn import PackedSequence
 from unrolled import state as states
 from unrolled.cells.base import Cell
 from unrolled.errors import BadOption
+from unrolled.layers.adaptive_softmax import AdaptiveSoftmax
 from unrolled.layers.dropout import EmbeddingDropout, LockedDropout
 from unrolled.layers.embedding import Embedding
+from unrolled.layers.mixture_of_softmaxes import MixtureOfSoftmaxes
 from unrolled.layers.packed import before
 from unrolled.layers.recurrent import Recurrent, Stack
+from unrolled.layers.sampled_softmax import SampledSoftmax
 from unrolled.layers.softmax import Softmax
 from unrolled.state import State
 
@@ -38,6 +41,24 @@ class Rates(NamedTuple):
     outputs: float
 
 
+Kind = Literal["full", "adaptive", "sampled", "mixture"]
+
+
+class Outputs(NamedTuple):
+    """How the softmax is made.
+
+    kind: over all words at once, or as the files beside `layers.softmax` have it; tied: whether it multiplies the table
+    of vectors; counts: of the words; cutoffs: of an adaptive one; samples: of a sampled one; components: of a mixture.
+    """
+
+    kind: Kind
+    tied: bool
+    counts: Sequence[int]
+    cutoffs: Sequence[int] = ()
+    samples: int = 0
+    components: int = 0
+
+
 class LanguageNetwork(nn.Module):
     """Elements to the distribution of those that follow.
 
@@ -47,7 +68,7 @@ class LanguageNetwork(nn.Module):
         make: a cell that reads so many features and has so many units.
         hidden: units of a layer; the last one has as many as a vector has features where the softmax is tied.
         layers: how many.
-        tied: whether the softmax multiplies the table of vectors.
+        outputs: how the softmax is made.
         rates: what is dropped.
         activation, change: weights of the penalties.
     """
@@ -60,7 +81,7 @@ class LanguageNetwork(nn.Module):
         *,
         hidden: int,
         layers: int,
-        tied: bool,
+        outputs: Outputs,
         rates: Rates,
         activation: float,
         change: float,
@@ -72,14 +93,15 @@ class LanguageNetwork(nn.Module):
             if not weight >= 0:
                 raise BadOption(f"{name}_penalty must be 0 or more, not {weight}")
         self.embedding = Embedding(vocabulary, features)
-        sizes = [features, *([hidden] * (layers - 1)), features if tied else hidden]
+        sizes = [features, *([hidden] * (layers - 1)), features if outputs.tied else hidden]
         cells = [make(size, units) for size, units in pairwise(sizes)]
         self.stack = Stack([Recurrent(cell) for cell in cells], between=LockedDropout(rates.between))
         given = self.stack.output_size
-        # Some cells show fewer features than they have units.
-        self.projection = nn.Linear(given, features) if tied and given != features else nn.Identity()
-        table = self.embedding.weight if tied else None
-        self.softmax = Softmax(features if tied else given, vocabulary, weight=table)
+        table = self.embedding.weight if outputs.tied else None
+        # Some cells show fewer features than they have units. (A mixture projects by itself.)
+        fits = table is None or given == features or outputs.kind == "mixture"
+        self.projection = nn.Identity() if fits else nn.Linear(given, features)
+        self.softmax = _softmax(outputs, given if table is None else features, given, vocabulary, table)
         self.types, self.vectors = EmbeddingDropout(rates.types), LockedDropout(rates.vectors)
         self.outputs = LockedDropout(rates.outputs)
         self.activation, self.change = activation, change
@@ -121,3 +143,16 @@ class LanguageNetwork(nn.Module):
         """The cross-entropy of each element in nats, (elements,), and the state after."""
         x, after = self.read(ids, state)
         return self.softmax.losses(self.projection(x.data), due), after
+
+
+def _softmax(
+    outputs: Outputs, features: int, given: int, vocabulary: int, table: nn.Parameter | None
+) -> Softmax | AdaptiveSoftmax | MixtureOfSoftmaxes:
+    """features: of a word's vector; given: of what the last layer gives."""
+    if outputs.kind == "adaptive":
+        return AdaptiveSoftmax(features, vocabulary, outputs.cutoffs, weight=table)
+    if outputs.kind == "sampled":
+        return SampledSoftmax(features, vocabulary, samples=outputs.samples, counts=outputs.counts, weight=table)
+    if outputs.kind == "mixture":
+        return MixtureOfSoftmaxes(given, features, vocabulary, components=outputs.components, weight=table)
+    return Softmax(features, vocabulary, weight=table)

@@ -207,13 +207,21 @@ class Task(nn.Module, ABC):
         read = [self.read(example) for example in examples]
         # What stands in the blank is taken out: a prediction cannot see it, and a label never seen does no harm.
         encoded = [self.encode(_fill(example, {self.example.blank: None})) for example in read]
-        answers: list[Any] = [None] * len(read)
         with self.evaluating():
-            for rows in in_order([e.length for e in encoded], elements=batch_elements, rows=batch_rows):
-                filled = self.decide(self.collate([encoded[row] for row in rows]), **options)
-                for row, found in zip(rows, filled, strict=True):
-                    answers[row] = _fill(read[row], found)
-        return answers
+            filled = self.decide_all(encoded, rows=batch_rows, elements=batch_elements, **options)
+        return [_fill(example, found) for example, found in zip(read, filled, strict=True)]
+
+    def decide_all(self, encoded: Sequence[Any], *, rows: int, elements: int, **options: Any) -> list[dict[str, Any]]:
+        """What `decide` says of each encoded example, in the order given; in batches of near-equal length.
+
+        rows, elements: of a batch, at most.
+        """
+        filled: list[dict[str, Any]] = [{}] * len(encoded)
+        for batch in in_order([e.length for e in encoded], elements=elements, rows=rows):
+            found = self.decide(self.collate([encoded[row] for row in batch]), **options)
+            for row, fields_of_row in zip(batch, found, strict=True):
+                filled[row] = fields_of_row
+        return filled
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -25,7 +25,8 @@ from unrolled.data.feeds import Feed, Shuffled, Streams, Window
 from unrolled.data.tokenisers.base import Case, Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
-from unrolled.layers.language import LanguageNetwork, Rates
+from unrolled.layers.adaptive_softmax import cutoffs_for
+from unrolled.layers.language import Kind, LanguageNetwork, Outputs, Rates
 from unrolled.layers.packed import caller_order, last
 from unrolled.layers.stack import make_cell
 from unrolled.layers.weight_drop import WeightDrop
@@ -33,12 +34,10 @@ from unrolled.state import State
 from unrolled.tasks._generating import LINE_END, Sampling, elements, said
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._reader import CellName
+from unrolled.tasks._reading_on import Reader, ReadingOn
 from unrolled.tasks._sides import tokeniser_for, vocabulary_of
 from unrolled.tasks.base import Loss, Task
 from unrolled.unroll.packing import equal
-
-AT_ONCE = 512
-"""Elements of a text that go through the network in one call when it is measured; the figures do not depend on it."""
 
 Cut = Literal["words", "characters", "blanks", "bpe", "unigram"]
 
@@ -65,13 +64,21 @@ class Batch(NamedTuple):
     tokens: list[tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Deciding:
-    """How to predict. likeliest: how many next elements are named."""
+@dataclass(frozen=True, kw_only=True)
+class Deciding(ReadingOn):
+    """How to predict.
+
+    Attributes:
+        likeliest: how many next elements are named.
+        context: what an element is predicted from: its own `line` alone, or the whole `text` before it. (Figures of a
+            model of running text are always of the whole text.)
+    """
 
     likeliest: int = 5
+    context: Literal["line", "text"] = "line"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.likeliest < 1:
             raise BadOption(f"likeliest must be 1 or more, not {self.likeliest}")
 
@@ -87,6 +94,12 @@ class LanguageModel(Task):
         layers: recurrent layers on top of each other.
         word_size: features of an element's vector.
         tied: whether the softmax multiplies the same table as the embedding (Press & Wolf 2017): `yes` or `no`.
+        softmax: over the vocabulary: `full`; `adaptive`, quicker where it is large (Grave et al. 2017); trained on
+            words that are `sampled` (Jean et al. 2015); a `mixture` of some (Yang et al. 2018).
+        cutoffs: `adaptive`: the first word of each tail; chosen by the words' frequencies where none are given.
+        samples: `sampled`: words of a step, on average, beside those that it asks for.
+        components: `mixture`: of how many.
+        direction: `forward`, or `backward`: the text is read from its end.
         lines: `running`: a line goes on where the one before it ended; `apart`: each stands for itself.
         window: `running`: elements of each stream that are read, and gone back through, in one step.
         windows: `running`: `equal` ones, or of `random` length around that.
@@ -114,6 +127,11 @@ class LanguageModel(Task):
         layers: int = 2,
         word_size: int = 512,
         tied: Literal["yes", "no"] = "yes",
+        softmax: Kind = "full",
+        cutoffs: tuple[int, ...] = (),
+        samples: int = 1000,
+        components: int = 5,
+        direction: Literal["forward", "backward"] = "forward",
         lines: Literal["running", "apart"] = "running",
         window: int = 35,
         windows: Literal["equal", "random"] = "equal",
@@ -142,7 +160,14 @@ class LanguageModel(Task):
             make,
             hidden=hidden_size,
             layers=layers,
-            tied=tied == "yes",
+            outputs=Outputs(
+                kind=softmax,
+                tied=tied == "yes",
+                counts=self.elements.counts or [1] * len(self.elements),
+                cutoffs=cutoffs,
+                samples=samples,
+                components=components,
+            ),
             rates=Rates(type_dropout, embedding_dropout, dropout, output_dropout),
             activation=activation_penalty,
             change=change_penalty,
@@ -179,6 +204,8 @@ class LanguageModel(Task):
         lines = [example.text for example in examples]
         tokeniser = tokeniser_for(tokens, lines, pieces, case)
         elements = vocabulary_of(tokeniser.tokens_of_all(lines), minimum_count, (LINE_END,), most)
+        if options.get("softmax") == "adaptive" and not options.get("cutoffs"):
+            options["cutoffs"] = cutoffs_for(elements.counts or ())
         return cls({"elements": elements}, {"text": tokeniser}, **options)
 
     # ------------------------------------------------------------------ text to numbers
@@ -187,12 +214,20 @@ class LanguageModel(Task):
         tokens = tuple(self.tokeniser.tokens(example.text))
         ids = np.full(example.above + len(tokens) + 1, self.line_end)
         ids[example.above : -1] = self.elements.encode(tokens)
-        return Encoded(ids, (*(LINE_END,) * example.above, *tokens, LINE_END))
+        tokens = (*(LINE_END,) * example.above, *tokens, LINE_END)
+        if self.options["direction"] == "backward":  # a line's end stands before it
+            return Encoded(np.roll(ids, 1)[::-1], (tokens[-1], *tokens[:-1])[::-1])
+        return Encoded(ids, tokens)
+
+    def _text(self, encoded: Sequence[Encoded]) -> NDArray[np.int64]:
+        """Running text as it is read."""
+        backward = self.options["direction"] == "backward"
+        return np.concatenate([e.ids for e in (reversed(encoded) if backward else encoded)])
 
     def feed(self, encoded: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
         if self.options["lines"] == "apart":
             return Shuffled(encoded, elements=elements, rows=rows, seed=seed)
-        ids = np.concatenate([e.ids for e in encoded])
+        ids = self._text(encoded)
         vary = self.options["windows"] == "random"
         return Streams(ids, streams=rows, window=self.options["window"], vary=vary, seed=seed)
 
@@ -221,41 +256,51 @@ class LanguageModel(Task):
         Of running text every element counts, the first as what follows a line end; the figures are those of reading
         it as one stream, element by element.
         """
+        how = Deciding(**options)
         if self.options["lines"] == "apart":
             return self.score(self.predict(examples, **options), examples)
-        ids = np.concatenate([self.encode(self.read(example)).ids for example in examples])
-        return _figures(-self.log_probabilities(ids), float((ids == 0).mean()))
-
-    def log_probabilities(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Of each element of a text, from those before it, in nats; (elements,)."""
-        found, state = [], None
-        read = np.concatenate([[self.line_end], ids[:-1]])
+        ids = self._text([self.encode(self.read(example)) for example in examples])
         with self.evaluating():
-            for start in range(0, len(ids), AT_ONCE):
-                here = slice(start, start + AT_ONCE)
-                piece = torch.from_numpy(read[here])
-                stream = PackedSequence(piece, equal(len(piece), 1))
-                losses, state = self.network.losses(stream, torch.from_numpy(ids[here]), state)
-                found.append(losses.double().numpy())
-        return -np.concatenate(found)
+            nats = self.reader(how).read(torch.from_numpy(ids.copy()))
+        return _figures(nats.double().numpy(), float((ids == 0).mean()))
+
+    def reader(self, how: ReadingOn) -> Reader:
+        """What reads one text on and on."""
+        return Reader(self.network, self.line_end, how)
 
     # ------------------------------------------------------------------ predicting
 
+    def decide_all(self, encoded: Sequence[Any], *, rows: int, elements: int, **options: Any) -> list[dict[str, Any]]:
+        how = Deciding(**options)
+        if not how.learns and how.context == "line":
+            return super().decide_all(encoded, rows=rows, elements=elements, **options)
+        backward = self.options["direction"] == "backward" and how.context == "text"
+        reader, found = self.reader(how), []
+        for one in reversed(encoded) if backward else encoded:
+            if how.context == "line":
+                reader.begin()
+            nats = reader.read(torch.from_numpy(one.ids[:-1].copy()))
+            following = reader.following()
+            nats = torch.cat([nats, reader.read(torch.from_numpy(one.ids[-1:].copy()))])
+            found.append(self._filled(one.tokens, nats, following.exp(), how.likeliest))
+        return found[::-1] if backward else found
+
+    def _filled(self, tokens: Sequence[str], nats: Tensor, following: Tensor, likeliest: int) -> dict[str, Any]:
+        """nats: of each token; following: (vocabulary,), how probable each element is behind the last but one."""
+        probable = following.topk(min(likeliest, len(self.elements)))
+        named = zip(self.elements.decode(probable.indices), probable.values.tolist(), strict=True)
+        bits = (nats.double() / math.log(2)).tolist()
+        return {"following": tuple(named), "surprisals": tuple(zip(tokens, bits, strict=True))}
+
     def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
-        likeliest = min(Deciding(**options).likeliest, len(self.elements))
+        likeliest = Deciding(**options).likeliest
         x, _ = self.network.read(batch.read)
         losses = self.network.softmax.losses(self.network.projection(x.data), batch.due)
         ends = caller_order(last(batch.read.batch_sizes), batch.read)
-        probable = self.network.logits(x.data.index_select(0, ends)).softmax(1).topk(likeliest, dim=1)
+        probable = self.network.logits(x.data.index_select(0, ends)).softmax(1)
         rows = unpack_sequence(batch.read._replace(data=losses))
-        found = []
-        for tokens, row, values, ids in zip(
-            batch.tokens, rows, probable.values.tolist(), probable.indices.tolist(), strict=True
-        ):
-            following = tuple(zip(self.elements.decode(ids), values, strict=True))
-            bits = (row.double() / math.log(2)).tolist()
-            found.append({"following": following, "surprisals": tuple(zip(tokens, bits, strict=True))})
-        return found
+        each = zip(batch.tokens, rows, probable, strict=True)
+        return [self._filled(tokens, row, following, likeliest) for tokens, row, following in each]
 
     def score(self, predicted: Sequence[Passage], gold: Sequence[Passage]) -> dict[str, float]:
         """Of lines that stand for themselves; figures as `measure`."""
@@ -265,6 +310,8 @@ class LanguageModel(Task):
     @torch.no_grad()
     def generate(self, prompt: str, *, seed: int, sample: int, how: Sampling) -> Iterator[str]:
         """The prompt's lines are read first; where it ends in a line end, the text begins with a new line."""
+        if self.options["direction"] == "backward":
+            raise BadOption("a backward model reads a text from its end: there is no prompt that it goes on from")
         lines = prompt.split(LINE_END)
         ids = np.concatenate([self.encode(Passage(text=line)).ids for line in lines])[:-1]
         read = torch.from_numpy(np.concatenate([[self.line_end], ids]))

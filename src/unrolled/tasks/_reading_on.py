@@ -1,0 +1,207 @@
+r"""A language model that goes on learning while it reads, in two ways, alone or together.
+
+Dynamic evaluation (Mikolov et al. 2010; Krause, Kahembwe, Murray & Renals 2018, arXiv:1709.07432, eq. 5 to 9): after
+each segment of the text, once its elements have been predicted, a step of gradient descent on their mean loss,
+
+    theta <- theta - rate g / (sqrt(M) + epsilon) + decay (theta_0 - theta)
+
+with M the mean of g^2 over the segments read so far, and theta_0 the weights as they were trained. (The paper takes M
+from the training text, which a model that was shipped has no longer.)
+
+The continuous cache (Grave, Joulin & Usunier 2017, arXiv:1612.04426, eq. 2 and 3): what the last layer gave before
+each of the last elements is kept, with the element; elements that came where it gave the like are likelier,
+
+    p(w) = (1 - weight) p_model(w) + weight p_cache(w),    p_cache(w) ~ sum over i with x_i = w of e^{theta h_i . h}
+
+An element counts in neither before it was predicted. The model itself is not changed: what adapts is a copy.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from unrolled.errors import BadOption
+from unrolled.layers.language import LanguageNetwork
+from unrolled.state import State
+from unrolled.unroll.packing import equal
+
+AT_ONCE = 512
+"""Elements that go through the network in one call, where it does not adapt; the figures do not depend on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOn:
+    """How a model goes on learning; by default not at all.
+
+    Attributes:
+        dynamic_rate: of dynamic evaluation's steps; 0 turns it off.
+        dynamic_decay: by which share weights go back to the trained ones in a step.
+        dynamic_segment: elements between two steps.
+        cache_size: how many elements are kept; 0 turns the cache off.
+        cache_weight: of the cache in the mixture.
+        cache_sharpness: theta; how much more it counts where states are alike.
+
+    Raises `BadOption` for values that cannot be.
+    """
+
+    dynamic_rate: float = 0.0
+    dynamic_decay: float = 0.0
+    dynamic_segment: int = 20
+    cache_size: int = 0
+    cache_weight: float = 0.1
+    cache_sharpness: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("dynamic_rate", "cache_size", "cache_sharpness"):
+            if not getattr(self, name) >= 0:
+                raise BadOption(f"{name} must be 0 or more, not {getattr(self, name)}")
+        for name in ("dynamic_decay", "cache_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadOption(f"{name} must be in [0, 1], not {getattr(self, name)}")
+        if self.dynamic_segment < 1:
+            raise BadOption(f"dynamic_segment must be 1 or more, not {self.dynamic_segment}")
+
+    @property
+    def learns(self) -> bool:
+        return self.dynamic_rate > 0 or self.cache_size > 0
+
+
+class Reader:
+    """Reads one text on and on, from a state before everything.
+
+    Args:
+        network: in evaluation mode; it stays as it is.
+        line_end: the element that stands before the first.
+        how: to go on learning.
+    """
+
+    def __init__(self, network: LanguageNetwork, line_end: int, how: ReadingOn) -> None:
+        self.line_end = line_end
+        self.network = copy.deepcopy(network) if how.dynamic_rate else network
+        self.descent = _Descent(self.network, how) if how.dynamic_rate else None
+        self.cache = _Cache(how) if how.cache_size else None
+        self.begin()
+
+    def begin(self) -> None:
+        """Go on with what stands behind nothing; what was learnt stays."""
+        self.state, self.last = self.network.initial_state(1), torch.tensor([self.line_end])
+
+    def read(self, ids: Tensor) -> Tensor:
+        """The cross-entropy of each next element in nats, (elements,). ids: (elements,)."""
+        found, at = [torch.zeros(0)], 0
+        while at < len(ids):
+            room = AT_ONCE if self.descent is None else self.descent.room
+            due = ids[at : at + room]
+            found.append(self._piece(torch.cat([self.last, due[:-1]]), due))
+            self.last = due[-1:]
+            at += room
+        return torch.cat(found)
+
+    def following(self) -> Tensor:
+        """The logarithm of the probability of each element that may come next, (vocabulary,). Reading stays here."""
+        with torch.no_grad():
+            x, _ = self.network.read(_stream(self.last), self.state)
+            logs = self.network.logits(x.data).log_softmax(-1)[0]
+            return logs if self.cache is None else self.cache.mixed(x.data[0], logs)
+
+    def _piece(self, ids: Tensor, due: Tensor) -> Tensor:
+        before = self.state
+        with torch.no_grad():
+            x, self.state = self.network.read(_stream(ids), before)
+            nats = self.network.softmax.losses(self.network.projection(x.data), due)
+            if self.cache is not None:
+                nats = self.cache.read(x.data, due, nats)
+        if self.descent is not None:
+            self.descent.read(ids, due, before)
+        return nats
+
+
+class _Descent:
+    """Dynamic evaluation of one text."""
+
+    def __init__(self, network: LanguageNetwork, how: ReadingOn) -> None:
+        self.network, self.how = network, how
+        self.weights: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
+        self.trained = [p.detach().clone() for p in self.weights]
+        self.squares = [torch.zeros_like(p) for p in self.weights]
+        self.steps = 0
+        self.ids: list[Tensor] = []
+        self.due: list[Tensor] = []
+        self.before: State = None
+
+    @property
+    def room(self) -> int:
+        """Elements that still fit into the segment."""
+        return self.how.dynamic_segment - sum(map(len, self.ids))
+
+    def read(self, ids: Tensor, due: Tensor, before: State) -> None:
+        """A part of a segment, no more than there is room for, and the state before it; a whole segment is learnt."""
+        if not self.ids:
+            self.before = before
+        self.ids.append(ids)
+        self.due.append(due)
+        if self.room == 0:
+            self._step(torch.cat(self.ids), torch.cat(self.due))
+            self.ids, self.due = [], []
+
+    def _step(self, ids: Tensor, due: Tensor) -> None:
+        with torch.enable_grad():
+            total, _ = self.network.loss(_stream(ids), due, self.before)
+            gradients = torch.autograd.grad(total / len(due), self.weights)
+        self.steps += 1
+        with torch.no_grad():
+            torch._foreach_mul_(self.squares, 1 - 1 / self.steps)
+            torch._foreach_addcmul_(self.squares, gradients, gradients, 1 / self.steps)
+            scale = torch._foreach_sqrt(self.squares)
+            torch._foreach_add_(scale, EPSILON)
+            if self.how.dynamic_decay:
+                torch._foreach_lerp_(self.weights, self.trained, self.how.dynamic_decay)
+            torch._foreach_addcdiv_(self.weights, gradients, scale, -self.how.dynamic_rate)
+
+
+EPSILON = 1e-3
+
+
+class _Cache:
+    """The last elements of one text, and what the last layer gave before each."""
+
+    def __init__(self, how: ReadingOn) -> None:
+        self.how = how
+        self.states = torch.zeros(0, 0)
+        self.elements = torch.zeros(0, dtype=torch.long)
+
+    def read(self, x: Tensor, due: Tensor, nats: Tensor) -> Tensor:
+        """x: (elements, features); due, nats: (elements,), what comes and its loss by the network -> by the mixture."""
+        states = torch.cat([self.states, x]) if len(self.elements) else x
+        elements, had = torch.cat([self.elements, due]), len(self.elements)
+        age = torch.arange(len(x)).unsqueeze(1) + had - torch.arange(len(states))
+        outside = (age < 1) | (age > self.how.cache_size)
+        weights = (self.how.cache_sharpness * x @ states.t()).masked_fill(outside, -torch.inf)
+        hits = weights.masked_fill(elements != due.unsqueeze(1), -torch.inf)
+        cached = hits.logsumexp(1) - weights.logsumexp(1)
+        mixed = -torch.logaddexp(_log(1 - self.how.cache_weight) - nats, _log(self.how.cache_weight) + cached)
+        self.states, self.elements = states[-self.how.cache_size :], elements[-self.how.cache_size :]
+        # Before the first element there is nothing to mix with.
+        return torch.where(outside.all(1), nats, mixed)
+
+    def mixed(self, x: Tensor, logs: Tensor) -> Tensor:
+        """x: (features,); logs: (vocabulary,) by the network -> by the mixture."""
+        if not len(self.elements):
+            return logs
+        shares = (self.how.cache_sharpness * self.states @ x).softmax(0)
+        cached = torch.zeros_like(logs).index_add_(0, self.elements, shares)
+        return torch.logaddexp(_log(1 - self.how.cache_weight) + logs, _log(self.how.cache_weight) + cached.log())
+
+
+def _log(share: float) -> float:
+    return math.log(share) if share else -math.inf
+
+
+def _stream(ids: Tensor) -> PackedSequence:
+    return PackedSequence(ids, equal(len(ids), 1))
