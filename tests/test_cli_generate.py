@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -139,3 +140,60 @@ def test_what_writes_nothing_says_so(folder: Path) -> None:
     )
     with pytest.raises(BadOption, match="a classifier writes no text; a language_model does"):
         classifier.generate("a")
+
+
+def fed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
+def test_it_answers_to_each_element_of_standard_input(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed("the dog sees\nthe", monkeypatch)
+    run("stream", str(folder / "model"), "--set", "likeliest=2", "--json")
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["element"] for answer in found] == ["the", "dog", "sees", "\n", "the"]
+    assert all(answer["bits"] >= 0 and len(answer["following"]) == 2 for answer in found)
+    assert {name for name, _ in found[4]["following"]} <= {"dog", "cat", "bird", "fish"}
+    fed("the dog\n", monkeypatch)
+    run("stream", str(folder / "model"))
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == ["the", "dog", "\\n"]
+    assert all(len(row) == 7 for row in rows)
+
+
+def test_a_stream_that_is_kept_in_a_file_goes_on(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in (
+        "the dog likes the bird\nthe cat likes the fish\n",
+        "the dog likes",
+        " the bird\nthe cat",
+        " likes the fish\n",
+    ):
+        fed(text, monkeypatch)
+        kept = [] if text.count("\n") == 2 else ["--state", str(tmp_path / "kept")]
+        run("stream", str(folder / "model"), *kept)
+        print("--")
+    whole, *parts, _ = capsys.readouterr().out.split("--\n")
+    assert "".join(parts) == whole
+
+
+def test_what_a_stream_refuses_leaves_the_kept_state_alone(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(given: bytes, *more: str) -> str:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        with pytest.raises(SystemExit, match="2"):
+            run("stream", str(folder / "model"), *more)
+        return capsys.readouterr().err
+
+    kept = tmp_path / "kept"
+    kept.write_text("nonsense")
+    assert "not a state saved by unrolled" in refused(b"the", "--state", str(kept))
+    assert kept.read_text() == "nonsense"
+    kept.unlink()
+    found = refused(b"the \xff", "--state", str(kept))
+    assert "standard input: not UTF-8: byte 0xff at position 5" in found
+    assert not kept.exists()
+    assert "option of a stream" in refused(b"the", "--set", "speed=3")

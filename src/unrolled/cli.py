@@ -179,6 +179,23 @@ def generate(
 
 
 @app.command()
+def stream(
+    model: ModelFolder,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Go on from this state, if it is there; write it at the end.")
+    ] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="How to decide; as for predict.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Read standard input element by element, and answer at each, in constant memory."""
+    from unrolled import api, console
+
+    console.stream(api.load(model), state, _pairs(options), as_json=as_json)
+
+
+@app.command()
 def info(
     model: Annotated[str, typer.Argument(metavar="MODEL|TASK", help="A model's folder, or a task's name.")],
     as_json: Json = False,

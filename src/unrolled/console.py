@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from unrolled import recipe as recipes
+from unrolled import state as states
 from unrolled.api import Finished, Model
 from unrolled.data import reading
+from unrolled.data.pieces import Bytes, pieces
 from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
 from unrolled.inspection.attention import Attention
@@ -203,13 +207,50 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
 def print_generated(prompt: str, texts: Iterable[Iterable[str]], *, as_json: bool) -> None:
     """Texts behind their prompt, piece by piece as they come, an empty line between them; or one JSON object."""
     if as_json:
-        print(json.dumps({"prompt": prompt, "texts": ["".join(pieces) for pieces in texts]}, ensure_ascii=False))
+        print(json.dumps({"prompt": prompt, "texts": ["".join(parts) for parts in texts]}, ensure_ascii=False))
         return
-    for number, pieces in enumerate(texts):
+    for number, parts in enumerate(texts):
         print("\n" * bool(number) + prompt, end="", flush=True)
-        for piece in pieces:
+        for piece in parts:
             print(piece, end="", flush=True)
         print()
+
+
+def stream(model: Model, kept: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
+    """Answer at each element of standard input; an interrupt ends it as the end of the input does.
+
+    kept: a file with the state to go on from, where it is there; it gets the state at the end.
+    """
+    saved = None if kept is None or not kept.exists() else states.load(kept)
+    streamer = model.stream(saved, **options)
+    show = partial(_show_answer, as_json=as_json)
+    with contextlib.suppress(KeyboardInterrupt):
+        for text in pieces(cast(Bytes, sys.stdin.buffer)):
+            for answer in streamer.read(text):
+                show(answer)
+            sys.stdout.flush()
+    for answer in streamer.finish():
+        show(answer)
+    if kept is not None:
+        states.save(streamer.state, kept)
+
+
+def _show_answer(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    """A JSON object, or tab-separated: the element, then its numbers, then pairs of a name and its probability."""
+    if as_json:
+        print(json.dumps(answer, ensure_ascii=False))
+        return
+    cells = []
+    for value in answer.values():
+        if isinstance(value, tuple):
+            cells += [f"{_visible(name)} {share:.4f}" for name, share in value]
+        else:
+            cells.append(f"{value:.3f}" if isinstance(value, float) else _visible(value))
+    print("\t".join(cells))
+
+
+def _visible(element: str) -> str:
+    return element.encode("unicode_escape").decode() if not element.isprintable() else element
 
 
 def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -20,7 +20,8 @@ from unrolled.data.lines import suffix
 from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 from unrolled.lookup import find
 from unrolled.recipe import READING, Recipe, build, deciding_options, reading_options
-from unrolled.tasks.base import Task
+from unrolled.state import State
+from unrolled.tasks.base import Streamer, Task
 from unrolled.training.events import Check, Planned
 from unrolled.training.fit import fit
 from unrolled.training.history import FILE, History
@@ -155,6 +156,20 @@ class Model:
         chosen = self.task.generating(**how)
         for sample in range(samples):
             yield self.task.generate(prompt, seed=seed, sample=sample, how=chosen)
+
+    def stream(self, saved: State | None = None, **options: Any) -> Streamer:
+        """What answers element by element while a text comes in pieces, in constant memory.
+
+        Args:
+            saved: the `state` of another one, to go on from there (`unrolled.state.save` and `load` keep it in a file).
+            options: how to decide, where the task has a choice.
+
+        Raises `BadOption` where the task cannot, or what was saved is of another model.
+        """
+        how, others = deciding_options(self.task_name, options)
+        for name in others:
+            raise UnknownName("option of a stream", name, [])
+        return self.task.stream(saved, **how)
 
     def evaluate(self, data: str | Path | Sequence[Any], *, unseen: str = "refuse", **given: Any) -> dict[str, Any]:
         """Figures on examples with their blanks filled in.

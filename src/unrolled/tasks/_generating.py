@@ -16,9 +16,7 @@ from unrolled.decoding.sampling import Uniforms, choose
 from unrolled.errors import BadOption
 from unrolled.layers.language import LanguageNetwork
 from unrolled.state import State
-
-LINE_END = "\n"
-"""The element that ends a line; before the first element of a text stands one, too."""
+from unrolled.tasks._cutting import LINE_END
 
 
 @dataclass(frozen=True, kw_only=True)

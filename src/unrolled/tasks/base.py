@@ -29,7 +29,7 @@ from unrolled.data.examples import Example
 from unrolled.data.feeds import Feed, Shuffled
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
-from unrolled.errors import UnknownName
+from unrolled.errors import BadOption, UnknownName
 from unrolled.state import State
 
 SomeTask = TypeVar("SomeTask", bound="Task")
@@ -48,6 +48,23 @@ class Loss:
     total: Tensor
     count: int
     state: State = None
+
+
+class Streamer(ABC):
+    """What answers element by element, while a text comes in pieces, in constant memory."""
+
+    @abstractmethod
+    def read(self, text: str) -> Iterator[dict[str, Any]]:
+        """An answer for each element that the text so far makes certain: plain values by name, `element` first."""
+
+    @abstractmethod
+    def finish(self) -> Iterator[dict[str, Any]]:
+        """The answers that wait for what comes next, as if white space did."""
+
+    @property
+    @abstractmethod
+    def state(self) -> State:
+        """All that another one needs to go on from here; what waits is not a part of it."""
 
 
 class Task(nn.Module, ABC):
@@ -150,6 +167,17 @@ class Task(nn.Module, ABC):
             how: of `generating`.
         """
         raise NotImplementedError
+
+    def stream(self, saved: State | None = None, **options: Any) -> Streamer:
+        """What answers element by element as text comes; for tasks that can.
+
+        Args:
+            saved: of `Streamer.state`, to go on from there.
+            options: of `deciding`.
+
+        Raises `BadOption` where the task cannot, or what was saved is of another model.
+        """
+        raise BadOption(f"a {type(self).__module__.rpartition('.')[2]} does not answer element by element")
 
     def distinct_weights(self) -> dict[str, Tensor]:
         """The state by name, each tensor once: of weights that are tied the first name alone."""

@@ -31,12 +31,14 @@ from unrolled.layers.packed import caller_order, last
 from unrolled.layers.stack import make_cell
 from unrolled.layers.weight_drop import WeightDrop
 from unrolled.state import State
-from unrolled.tasks._generating import LINE_END, Sampling, elements, said
+from unrolled.tasks._cutting import LINE_END
+from unrolled.tasks._generating import Sampling, elements, said
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._reader import CellName
 from unrolled.tasks._reading_on import Reader, ReadingOn
 from unrolled.tasks._sides import tokeniser_for, vocabulary_of
-from unrolled.tasks.base import Loss, Task
+from unrolled.tasks._streaming import LanguageStreamer
+from unrolled.tasks.base import Loss, Streamer, Task
 from unrolled.unroll.packing import equal
 
 Cut = Literal["words", "characters", "blanks", "bpe", "unigram"]
@@ -320,6 +322,14 @@ class LanguageModel(Task):
             first = self.network.logits(x.data[-1:])
             drawn = elements(self.network, state, first, ids.tolist(), how, seed, sample)
             yield from said(drawn, self.elements, self.tokeniser, how, lines[-1])
+
+    def stream(self, saved: State | None = None, **options: Any) -> Streamer:
+        how = Deciding(**options)
+        if how.learns:
+            raise BadOption("a stream does not learn on: dynamic_rate and cache_size are for evaluate and predict")
+        if self.options["direction"] == "backward":
+            raise BadOption("a backward model reads a text from its end, which a stream has not")
+        return LanguageStreamer(self.network, self.elements, self.tokeniser, how.likeliest, saved)
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:

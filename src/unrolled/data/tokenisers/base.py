@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from unrolled.errors import BadOption, UnknownName
 from unrolled.lookup import find
@@ -32,6 +32,9 @@ class Tokeniser(ABC):
     Attributes:
         case: whether tokens `keep` the text's case, or are `lower` case throughout, as Unicode has it.
     """
+
+    cuts_everywhere: ClassVar[bool] = False
+    """Whether the tokens of a text are those of its characters, one after the other, white space too."""
 
     def __init__(self, *, case: Case = "keep") -> None:
         if case not in get_args(Case):

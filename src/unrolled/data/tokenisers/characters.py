@@ -15,6 +15,8 @@ class Characters(Rule):
     (['o', ' ', 'n', 'o'], 'yes')
     """
 
+    cuts_everywhere = True
+
     def tokens(self, text: str) -> list[str]:
         return list(self._cased(text))
 

@@ -1,0 +1,132 @@
+"""A text that comes in pieces: cut, answered and kept as if it had been there as a whole."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unrolled import state as states
+from unrolled.data.examples import Passage
+from unrolled.data.tokenisers.base import PACKAGE, Tokeniser
+from unrolled.errors import BadOption
+from unrolled.lookup import find, names
+from unrolled.tasks import _cutting
+from unrolled.tasks._cutting import LINE_END, Cutter
+from unrolled.tasks.classifier import Classifier
+from unrolled.tasks.language_model import LanguageModel
+
+LINES = ["the dog barks (at the cat)", "", "the cat isn't here", "l'été, the dog sleeps  in the sun"]
+TEXT = LINE_END.join([*LINES, ""])
+
+KINDS = names(PACKAGE, Tokeniser)
+BUILT = {kind: find(PACKAGE, kind, Tokeniser, "tokeniser").build(LINES * 3) for kind in KINDS}
+
+
+def in_pieces(text: str, cuts: list[int]) -> list[str]:
+    edges = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    return [text[a:b] for a, b in pairwise(edges)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60, deadline=None)
+@given(text=st.text("ab's ￭-\n", max_size=40), cuts=st.lists(st.integers(0, 60), max_size=6))
+def test_however_a_text_is_parted_its_tokens_are_those_of_its_lines(kind: str, text: str, cuts: list[int]) -> None:
+    tokeniser, cutter = BUILT[kind], Cutter(BUILT[kind])
+    found = [token for piece in in_pieces(text, cuts) for token in cutter.cut(piece)]
+    found += cutter.finish()
+    *lines, rest = text.split(LINE_END)
+    wanted = [token for line in lines for token in (*tokeniser.tokens(line), LINE_END)]
+    assert found == wanted + tokeniser.tokens(rest)
+
+
+def test_a_piece_without_white_space_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cutting, "LONGEST", 5)
+    cutter = Cutter(BUILT["blanks"])
+    assert list(cutter.cut("abc")) == []
+    assert list(cutter.cut("def gh")) == ["abcdef"]
+    assert list(cutter.cut("ijklmno")) == ["ghijklmno"]
+    assert cutter.pending == ""
+
+
+def model(seed: int = 1, **options: Any) -> LanguageModel:
+    torch.manual_seed(seed)
+    made = LanguageModel.prepare(
+        [Passage(text=line) for line in LINES], **{"hidden_size": 6, "word_size": 5, "tokens": "words", **options}
+    )
+    return made.eval()
+
+
+def answers(task: LanguageModel, pieces: list[str], **options: Any) -> list[dict[str, Any]]:
+    streamer = task.stream(**options)
+    found = [answer for piece in pieces for answer in streamer.read(piece)]
+    return found + list(streamer.finish())
+
+
+def same(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> bool:
+    return [x["element"] for x in a] == [x["element"] for x in b] and all(
+        math.isclose(x["bits"], y["bits"], rel_tol=1e-6) for x, y in zip(a, b, strict=True)
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"tokens": "characters"}, {"cell": "gru", "layers": 1}])
+def test_its_answers_are_what_a_prediction_in_context_says(options: dict[str, Any]) -> None:
+    task = model(**options)
+    found = answers(task, [TEXT])
+    lines = [Passage(text=LINES[0]), Passage(text=LINES[2], above=1), Passage(text=LINES[3])]
+    predicted = task.predict(lines, context="text")
+    said = [pair for line in predicted for pair in line.surprisals or ()]
+    assert [answer["element"] for answer in found] == [element for element, _ in said]
+    assert [answer["bits"] for answer in found] == pytest.approx([bits for _, bits in said], rel=1e-4)
+    assert predicted[2].following is not None
+    assert [name for name, _ in found[-2]["following"]] == [name for name, _ in predicted[2].following]
+
+
+def test_it_answers_at_each_element_as_soon_as_it_is_certain() -> None:
+    streamer = model().stream(likeliest=2)
+    assert list(streamer.read("the d")) != []
+    assert list(streamer.read("og")) == []
+    (dog,) = streamer.read(" ")
+    assert dog["element"] == "dog"
+    assert len(dog["following"]) == 2
+    assert sum(p for _, p in dog["following"]) < 1
+    assert [answer["element"] for answer in streamer.read("\n\n")] == [LINE_END, LINE_END]
+
+
+@pytest.mark.parametrize("cut", [4, 15, 27, 28, 50])
+def test_what_is_saved_goes_on_elsewhere_as_if_nothing_had_been(cut: int, tmp_path: Path) -> None:
+    task, whole = model(), answers(model(), [TEXT])
+    cut = TEXT.index(" ", cut)
+    first = task.stream()
+    found = [*first.read(TEXT[:cut]), *first.finish()]
+    states.save(first.state, tmp_path / "state")
+    second = model().stream(states.load(tmp_path / "state"))
+    found += [*second.read(TEXT[cut:]), *second.finish()]
+    assert same(found, whole)
+
+
+def test_a_state_of_another_model_is_refused() -> None:
+    kept = model().stream().state
+    other = model(seed=7)
+    with pytest.raises(BadOption, match="a stream's state of another model"):
+        other.stream(kept)
+    with pytest.raises(BadOption, match="no state of a language model's stream"):
+        other.stream(other.network.initial_state(1))
+
+
+def test_what_cannot_stream_says_so() -> None:
+    with pytest.raises(BadOption, match="a backward model reads a text from its end"):
+        model(direction="backward").stream()
+    with pytest.raises(BadOption, match="a stream does not learn on"):
+        model().stream(cache_size=4)
+    from unrolled.data.examples import LabelledText
+
+    texts = [LabelledText(text="a b", label="x"), LabelledText(text="c", label="y")]
+    with pytest.raises(BadOption, match="a classifier does not answer element by element"):
+        Classifier.prepare(texts).stream()
