@@ -197,3 +197,13 @@ def test_what_a_stream_refuses_leaves_the_kept_state_alone(
     assert "standard input: not UTF-8: byte 0xff at position 5" in found
     assert not kept.exists()
     assert "option of a stream" in refused(b"the", "--set", "speed=3")
+
+
+def test_fillings_of_a_gap_are_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    what = ("compare", str(folder / "model"), "--text", "the dog ___ the bird", "--choice", "fish", "--choice", "sees")
+    run(*what, "--json")
+    fish, sees = json.loads(capsys.readouterr().out)["alternatives"]
+    assert (fish["alternative"], sees["alternative"]) == ("fish", "sees")
+    assert sees["probability"] > 0.9
+    run(*what)
+    assert capsys.readouterr().out.splitlines()[0].endswith("sees")

@@ -196,6 +196,19 @@ def stream(
 
 
 @app.command()
+def compare(
+    model: ModelFolder,
+    text: Annotated[str, typer.Option(metavar="TEXT", help="With one gap, ___.")],
+    choice: Annotated[list[str], typer.Option(metavar="TEXT", help="What may fill it; as often as needed.")],
+    as_json: Json = False,
+) -> None:
+    """How probable a language model finds each filling of a gap."""
+    from unrolled import api, console
+
+    console.print_comparison(api.load(model).compare(text, choice), as_json=as_json)
+
+
+@app.command()
 def info(
     model: Annotated[str, typer.Argument(metavar="MODEL|TASK", help="A model's folder, or a task's name.")],
     as_json: Json = False,

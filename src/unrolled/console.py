@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -251,6 +251,15 @@ def _show_answer(answer: Mapping[str, Any], *, as_json: bool) -> None:
 
 def _visible(element: str) -> str:
     return element.encode("unicode_escape").decode() if not element.isprintable() else element
+
+
+def print_comparison(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """What may fill a gap, the likeliest first; or one JSON object, in the order given."""
+    if as_json:
+        print(json.dumps({"alternatives": list(found)}, ensure_ascii=False))
+        return
+    for one in sorted(found, key=lambda one: one["bits"]):
+        print(f"{one['probability']:.4f}  {one['bits']:8.2f} bits  {one['alternative']}")
 
 
 def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -157,6 +157,16 @@ class Model:
         for sample in range(samples):
             yield self.task.generate(prompt, seed=seed, sample=sample, how=chosen)
 
+    def compare(self, text: str, alternatives: Sequence[str]) -> list[dict[str, Any]]:
+        """How probable a language model finds each of some fillings of a gap, `___`.
+
+        Returns for each, in the order given: `alternative`, `bits` (-log2 of the whole text's probability),
+        `probability` (among these alternatives).
+
+        Raises `BadOption` where the task cannot, for a text without exactly one gap, and fewer than two alternatives.
+        """
+        return self.task.compare(text, alternatives)
+
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
         """What answers element by element while a text comes in pieces, in constant memory.
 

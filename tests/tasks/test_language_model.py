@@ -217,3 +217,45 @@ def test_a_line_end_inside_a_text_is_one() -> None:
     task = LanguageModel.prepare([Passage(text="a\nb")], tokens="characters", **TINY)
     assert task.elements.symbols == ("<unk>", LINE_END, "a", "b")
     assert task.encode(Passage(text="a\nb")).ids.tolist() == [2, 1, 3, 1]
+
+
+def test_alternatives_share_what_the_whole_texts_have_of_probability() -> None:
+    task = made().eval()
+    found = task.compare("the ___ barks", ["dog", "big red dog", "zebra"])
+    assert [one["alternative"] for one in found] == ["dog", "big red dog", "zebra"]
+    for one in found:
+        (line,) = task.predict([f"the {one['alternative']} barks"])
+        assert line.surprisals is not None
+        assert one["bits"] == pytest.approx(sum(bits for _, bits in line.surprisals), rel=1e-5)
+    total = sum(2.0 ** -one["bits"] for one in found)
+    assert [one["probability"] for one in found] == pytest.approx([2.0 ** -one["bits"] / total for one in found])
+    with pytest.raises(BadOption, match="the text must have one gap, ___, not 2"):
+        task.compare("___ ___", ["a", "b"])
+    with pytest.raises(BadOption, match="two alternatives or more, not 1"):
+        task.compare("___", ["a"])
+
+
+@pytest.mark.parametrize("kind", ["full", "adaptive", "sampled", "mixture"])
+@pytest.mark.parametrize("tied", ["yes", "no"])
+def test_every_softmax_learns_a_text_by_heart_and_is_measured_exactly(kind: str, tied: str) -> None:
+    lines = [Passage(text="a b c d e f"), Passage(text="f e d c b a")] * 12
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 24, "word_size": 20, "layers": 1, "window": 8, "samples": 4, "components": 2}
+    task = LanguageModel.prepare(lines, softmax=kind, tied=tied, **sizes, **DRY)
+    for _ in fit(task, lines, lines[:4], settings=Settings(learning_rate=2e-2, epochs=20, batch_rows=2, checks=2)):
+        pass
+    ids = [int(i) for example in lines[:4] for i in task.encode(example).ids]
+    figures = task.measure(lines[:4])
+    assert figures["perplexity"] < 1.6
+    assert figures["perplexity"] == pytest.approx(math.exp(one_by_one(task, ids)), rel=1e-4)
+
+
+def test_a_larger_vocabulary_gets_its_tails_from_the_frequencies_and_keeps_them() -> None:
+    lines = [Passage(text=" ".join(f"w{k % (n + 1)}" for k in range(n, n + 40))) for n in range(400)]
+    task = LanguageModel.prepare(lines, softmax="adaptive", **TINY)
+    assert 0 < task.options["cutoffs"][0] < len(task.elements)
+    again = LanguageModel(task.vocabularies, task.tokenisers, **task.options)
+    again.load_weights(task.distinct_weights())
+    assert again.measure(lines[:3]) == task.measure(lines[:3])
+    with pytest.raises(BadOption, match="cutoffs must rise"):
+        LanguageModel(task.vocabularies, task.tokenisers, softmax="adaptive")

@@ -1,12 +1,12 @@
 r"""A language model that goes on learning while it reads, in two ways, alone or together.
 
-Dynamic evaluation (Mikolov et al. 2010; Krause, Kahembwe, Murray & Renals 2018, arXiv:1709.07432, eq. 5 to 9): after
-each segment of the text, once its elements have been predicted, a step of gradient descent on their mean loss,
+Dynamic evaluation (Mikolov et al. 2010; Krause, Kahembwe, Murray & Renals 2018, arXiv:1709.07432, section 4): after
+each segment of the text, once its elements have been predicted, a step of gradient descent on their mean loss, and a
+step back to the weights theta_0 as they were trained,
 
-    theta <- theta - rate g / (sqrt(M) + epsilon) + decay (theta_0 - theta)
+    theta <- theta - rate g + decay (theta_0 - theta)
 
-with M the mean of g^2 over the segments read so far, and theta_0 the weights as they were trained. (The paper takes M
-from the training text, which a model that was shipped has no longer.)
+The paper's other rule divides g by its root mean square over the training text, which a shipped model has no longer.
 
 The continuous cache (Grave, Joulin & Usunier 2017, arXiv:1612.04426, eq. 2 and 3): what the last layer gave before
 each of the last elements is kept, with the element; elements that came where it gave the like are likelier,
@@ -128,9 +128,7 @@ class _Descent:
     def __init__(self, network: LanguageNetwork, how: ReadingOn) -> None:
         self.network, self.how = network, how
         self.weights: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
-        self.trained = [p.detach().clone() for p in self.weights]
-        self.squares = [torch.zeros_like(p) for p in self.weights]
-        self.steps = 0
+        self.trained = [p.detach().clone() for p in self.weights] if how.dynamic_decay else []
         self.ids: list[Tensor] = []
         self.due: list[Tensor] = []
         self.before: State = None
@@ -154,18 +152,10 @@ class _Descent:
         with torch.enable_grad():
             total, _ = self.network.loss(_stream(ids), due, self.before)
             gradients = torch.autograd.grad(total / len(due), self.weights)
-        self.steps += 1
         with torch.no_grad():
-            torch._foreach_mul_(self.squares, 1 - 1 / self.steps)
-            torch._foreach_addcmul_(self.squares, gradients, gradients, 1 / self.steps)
-            scale = torch._foreach_sqrt(self.squares)
-            torch._foreach_add_(scale, EPSILON)
             if self.how.dynamic_decay:
                 torch._foreach_lerp_(self.weights, self.trained, self.how.dynamic_decay)
-            torch._foreach_addcdiv_(self.weights, gradients, scale, -self.how.dynamic_rate)
-
-
-EPSILON = 1e-3
+            torch._foreach_add_(self.weights, gradients, alpha=-self.how.dynamic_rate)
 
 
 class _Cache:

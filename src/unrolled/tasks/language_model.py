@@ -41,6 +41,9 @@ from unrolled.tasks._streaming import LanguageStreamer
 from unrolled.tasks.base import Loss, Streamer, Task
 from unrolled.unroll.packing import equal
 
+GAP = "___"
+"""In a text of which alternatives are compared."""
+
 Cut = Literal["words", "characters", "blanks", "bpe", "unigram"]
 
 
@@ -330,6 +333,17 @@ class LanguageModel(Task):
         if self.options["direction"] == "backward":
             raise BadOption("a backward model reads a text from its end, which a stream has not")
         return LanguageStreamer(self.network, self.elements, self.tokeniser, how.likeliest, saved)
+
+    def compare(self, text: str, alternatives: Sequence[str]) -> list[dict[str, Any]]:
+        if text.count(GAP) != 1:
+            raise BadOption(f"the text must have one gap, {GAP}, not {text.count(GAP)}")
+        if len(alternatives) < 2:
+            raise BadOption(f"a comparison needs two alternatives or more, not {len(alternatives)}")
+        filled = self.predict([text.replace(GAP, alternative) for alternative in alternatives])
+        bits = np.array([sum(b for _, b in line.surprisals) for line in filled])
+        shares = np.exp2(bits.min() - bits)
+        each = zip(alternatives, bits.tolist(), (shares / shares.sum()).tolist(), strict=True)
+        return [{"alternative": a, "bits": b, "probability": p} for a, b, p in each]
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
