@@ -8,9 +8,10 @@ The model of both: an embedding of 256, two LSTM layers of 256, a softmax over 1
 streams of text, 35 words a step, Adam; the state is carried from step to step and detached.
 
 `speed`: `torch` is nn.Embedding, nn.LSTM, nn.Linear, cross_entropy and Adam as torch has them by default, `autocast`
-the same in bfloat16 as torch does it; `ours` is the same model by this library's layers, and Adam with fused=True.
-Words are drawn from a Zipf law. The candidates take turns in one process; the figures are medians, a ratio is torch's
-time over ours. The share of the peak counts the products' operations only.
+the same in bfloat16 as torch does it; `ours` is the same model by this library's layers, with its full, its adaptive
+and its sampled softmax, and Adam with fused=True. Words are drawn from a Zipf law. The candidates take turns in one
+process; the figures are medians, a ratio is torch's time over ours. The share of the peak counts the products'
+operations only.
 
 `quality`: FOLDER holds `ptb.train.txt`, `ptb.valid.txt` and `ptb.test.txt` (Penn Treebank, Mikolov's 10,000 words),
 also as .xz or .gz. Dropout on what each layer and the softmax read, gradients clipped, a learning rate that falls to
@@ -25,6 +26,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,25 +39,34 @@ from torch.nn.utils.rnn import PackedSequence
 from unrolled import state as states
 from unrolled.cells.lstm import LSTM
 from unrolled.kernels import library
+from unrolled.layers.adaptive_softmax import AdaptiveSoftmax, cutoffs_for
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.recurrent import Recurrent
+from unrolled.layers.sampled_softmax import SampledSoftmax
 from unrolled.layers.softmax import Softmax
 from unrolled.training.clip import clip
 from unrolled.unroll import fused
 
 WORDS, SIZE, LAYERS, STREAMS, STEPS = 10_000, 256, 2, 32, 35
 DROPOUT, RATE, CLIP = 0.1, 3e-3, 1.0
+KINDS = ("full", "adaptive", "sampled")
 
 
 class Ours(nn.Module):
     """By this library's layers. ids and targets: (time, streams)."""
 
-    def __init__(self, dropout: float = 0.0) -> None:
+    def __init__(self, dropout: float = 0.0, kind: str = "full") -> None:
         super().__init__()
         self.embedding = Embedding(WORDS, SIZE)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(Recurrent(LSTM(SIZE, SIZE)) for _ in range(LAYERS))
-        self.softmax = Softmax(SIZE, WORDS, weight=self.embedding.weight)
+        table = self.embedding.weight
+        counts = [WORDS // (word + 1) for word in range(WORDS)]
+        self.softmax: Softmax | AdaptiveSoftmax = Softmax(SIZE, WORDS, weight=table)
+        if kind == "adaptive":
+            self.softmax = AdaptiveSoftmax(SIZE, WORDS, cutoffs_for(counts), weight=table)
+        elif kind == "sampled":
+            self.softmax = SampledSoftmax(SIZE, WORDS, samples=1000, counts=counts, weight=table)
 
     def read(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         """What the softmax reads, (time * streams, features), and the state of each layer."""
@@ -118,19 +129,20 @@ def candidates() -> dict[str, Callable[[], None]]:
 
         return run
 
-    theirs, theirs_half, ours, ours_half = Theirs(), Theirs(), Ours(), Ours()
-    return {
+    theirs, theirs_half = Theirs(), Theirs()
+    found = {
         "torch": training(theirs, torch.optim.Adam(theirs.parameters())),
         "autocast": within(
             lambda: torch.autocast("cpu", dtype=torch.bfloat16),
             training(theirs_half, torch.optim.Adam(theirs_half.parameters())),
         ),
-        "float32": training(ours, torch.optim.Adam(ours.parameters(), fused=True)),
-        "bfloat16": within(
-            lambda: fused.precision("bfloat16"),
-            training(ours_half, torch.optim.Adam(ours_half.parameters(), fused=True)),
-        ),
     }
+    for kind in KINDS:
+        for precision in ("float32", "bfloat16"):
+            ours = Ours(kind=kind)
+            step = training(ours, torch.optim.Adam(ours.parameters(), fused=True))
+            found[f"{kind} {precision}"] = within(partial(fused.precision, precision), step)
+    return found
 
 
 def speed(threads: list[int], repeats: int, clock: Clock) -> None:
@@ -139,17 +151,21 @@ def speed(threads: list[int], repeats: int, clock: Clock) -> None:
     work = 6 * elements * (WORDS * SIZE + LAYERS * 8 * SIZE**2)
     print(f"\n{machine()}; medians of {repeats}.")
     print(f"Peak of one core: {peaks['float32'] / 1e9:.0f} GFLOP/s, {peaks['bfloat16'] / 1e9:.0f} in bfloat16.")
-    table(["threads", "torch ms", "autocast ms", "ours ms", "bf16 ms", "ours ×", "bf16 ×", "bf16 × autocast",
-           "ours of peak", "bf16 of peak", "bf16 words/s"])  # fmt: skip
+    table(["softmax", "threads", "torch ms", "autocast ms", "ours ms", "bf16 ms", "ours ×", "bf16 ×", "bf16 × autocast",
+           "ours of peak", "bf16 of peak", "words/s", "bf16 words/s"])  # fmt: skip
     for count in threads:
         torch.set_num_threads(count)
         torch.manual_seed(1)
         taken = measure(candidates(), repeats, clock)
-        ms = [f"{1e3 * taken[name]:.1f}" for name in ("torch", "autocast", "float32", "bfloat16")]
-        ratios = [f"{taken['torch'] / taken[name]:.2f}" for name in ("float32", "bfloat16")]
-        shares = [f"{work / taken[name] / peaks[name] / count:.0%}" for name in ("float32", "bfloat16")]
-        against = f"{taken['autocast'] / taken['bfloat16']:.2f}"
-        row([count, *ms, *ratios, against, *shares, f"{elements / taken['bfloat16']:,.0f}"])
+        for kind in KINDS:
+            ours = [taken[f"{kind} {precision}"] for precision in ("float32", "bfloat16")]
+            ms = [f"{1e3 * time:.1f}" for time in (taken["torch"], taken["autocast"], *ours)]
+            ratios = [f"{taken['torch'] / time:.2f}" for time in ours]
+            shares = [f"{work / time / peaks[p] / count:.0%}" for p, time in zip(peaks, ours, strict=True)]
+            if kind != "full":  # which products there are is a matter of the words drawn
+                shares = ["", ""]
+            words = [f"{elements / time:,.0f}" for time in ours]
+            row([kind, count, *ms, *ratios, f"{taken['autocast'] / ours[1]:.2f}", *shares, *words])
 
 
 # ------------------------------------------------------------------ quality

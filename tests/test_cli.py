@@ -306,7 +306,8 @@ COMMANDS = [command.name or command.callback.__name__ for command in cli.app.reg
 
 
 def test_the_commands_are_these() -> None:
-    assert COMMANDS == ["train", "evaluate", "predict", "generate", "info", "list", "check", "demo"]
+    generating = ["generate", "stream", "compare"]
+    assert COMMANDS == ["train", "evaluate", "predict", *generating, "info", "list", "check", "demo"]
     assert [group.name for group in cli.app.registered_groups] == ["inspect"]
     assert [command.name for command in cli.inspect.registered_commands] == ["attention"]
 

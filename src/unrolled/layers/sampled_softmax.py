@@ -9,7 +9,7 @@ it with probability pi_j of its own, and then counts 1 / pi_j:
 so that Z is right on average. Dividing by pi_j is a bias of -log pi_j; the loss is that of a softmax over some words.
 pi_j goes as a power of the word's frequency, at most 1: the frequent words, which make up most of Z, are always in.
 
-In evaluation it is the full softmax.
+In evaluation, and where there are no more words than samples, it is the full softmax.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class SampledSoftmax(Softmax):
             raise BadOption(f"samples must be 1 or more, not {samples}")
         if len(counts) != vocabulary:
             raise BadOption(f"a softmax over {vocabulary} words needs as many counts, not {len(counts)}")
+        self.samples = samples
         self.register_buffer("inclusion", inclusion(counts, samples), persistent=False)
 
     def loss(self, x: Tensor, targets: Tensor, **options: Any) -> Tensor:
@@ -62,7 +63,7 @@ class SampledSoftmax(Softmax):
 
         x: (elements, hidden). targets: (elements,).
         """
-        if not self.training:
+        if not self.training or self.samples >= len(self.weight):
             return super().loss(x, targets, **options)
         reduction = options.pop("reduction", "mean")
         if options or reduction not in ("mean", "sum"):
