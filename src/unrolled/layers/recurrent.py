@@ -70,7 +70,7 @@ class Recurrent(Layer):
         return outputs, final
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.cell.step(self.cell.project(x), state)
+        return choose.step(self.cell.for_unroll(), x, state)
 
 
 class Bidirectional(Layer):
