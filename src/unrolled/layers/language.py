@@ -59,17 +59,50 @@ class Outputs(NamedTuple):
     components: int = 0
 
 
-class LanguageNetwork(nn.Module):
-    """Elements to the distribution of those that follow.
+class LanguageReader(nn.Module):
+    """Elements to what the last recurrent layer makes of them: all of a language model but its softmax.
 
     Args:
         vocabulary: how many elements there are.
         features: of an element's vector.
         make: a cell that reads so many features and has so many units.
-        hidden: units of a layer; the last one has as many as a vector has features where the softmax is tied.
-        layers: how many.
-        outputs: how the softmax is made.
+        units: of each layer, the lowest first.
         rates: what is dropped.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        features: int,
+        make: Callable[[int, int], Cell],
+        *,
+        units: Sequence[int],
+        rates: Rates,
+    ) -> None:
+        super().__init__()
+        if not units:
+            raise BadOption("layers must be 1 or more, not 0")
+        self.embedding = Embedding(vocabulary, features)
+        cells = [make(size, given) for size, given in pairwise([features, *units])]
+        self.stack = Stack([Recurrent(cell) for cell in cells], between=LockedDropout(rates.between))
+        self.types, self.vectors = EmbeddingDropout(rates.types), LockedDropout(rates.vectors)
+
+    def initial_state(self, rows: int) -> State:
+        return self.stack.initial_state(rows)
+
+    def read(self, ids: PackedSequence, state: State | None = None) -> tuple[PackedSequence, State]:
+        """What the last layer gives, data (elements, features), nothing dropped behind it, and the state after."""
+        vectors = self.types(self.embedding(ids.data), ids.data)
+        return self.stack(self.vectors(ids._replace(data=vectors)), state)
+
+
+class LanguageNetwork(LanguageReader):
+    """Elements to the distribution of those that follow.
+
+    Args:
+        vocabulary, features, make, units, rates: as the reader has them; the last layer has as many units as a vector
+            has features where the softmax is tied.
+        outputs: how the softmax is made.
         activation, change: weights of the penalties.
     """
 
@@ -79,40 +112,24 @@ class LanguageNetwork(nn.Module):
         features: int,
         make: Callable[[int, int], Cell],
         *,
-        hidden: int,
-        layers: int,
-        outputs: Outputs,
+        units: Sequence[int],
         rates: Rates,
+        outputs: Outputs,
         activation: float,
         change: float,
     ) -> None:
-        super().__init__()
-        if layers < 1:
-            raise BadOption(f"layers must be 1 or more, not {layers}")
         for name, weight in (("activation", activation), ("change", change)):
             if not weight >= 0:
                 raise BadOption(f"{name}_penalty must be 0 or more, not {weight}")
-        self.embedding = Embedding(vocabulary, features)
-        sizes = [features, *([hidden] * (layers - 1)), features if outputs.tied else hidden]
-        cells = [make(size, units) for size, units in pairwise(sizes)]
-        self.stack = Stack([Recurrent(cell) for cell in cells], between=LockedDropout(rates.between))
+        super().__init__(vocabulary, features, make, units=units, rates=rates)
         given = self.stack.output_size
         table = self.embedding.weight if outputs.tied else None
         # Some cells show fewer features than they have units. (A mixture projects by itself.)
         fits = table is None or given == features or outputs.kind == "mixture"
         self.projection = nn.Identity() if fits else nn.Linear(given, features)
         self.softmax = _softmax(outputs, given if table is None else features, given, vocabulary, table)
-        self.types, self.vectors = EmbeddingDropout(rates.types), LockedDropout(rates.vectors)
         self.outputs = LockedDropout(rates.outputs)
         self.activation, self.change = activation, change
-
-    def initial_state(self, rows: int) -> State:
-        return self.stack.initial_state(rows)
-
-    def read(self, ids: PackedSequence, state: State | None = None) -> tuple[PackedSequence, State]:
-        """What the last layer gives, data (elements, features), nothing dropped behind it, and the state after."""
-        vectors = self.types(self.embedding(ids.data), ids.data)
-        return self.stack(self.vectors(ids._replace(data=vectors)), state)
 
     def loss(self, ids: PackedSequence, due: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The sum over all elements, penalties included in training, and the state after, without a graph.

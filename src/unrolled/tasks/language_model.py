@@ -155,16 +155,10 @@ class LanguageModel(Task):
         self.elements, self.tokeniser = vocabularies["elements"], tokenisers["text"]
         self.line_end = self.elements.index(LINE_END)
 
-        def make(size: int, units: int) -> Cell:
-            made = make_cell(cell, size, units, cell_options, initialisation=initialisation, forget_bias=forget_bias)
-            return WeightDrop(made, weight_drop) if weight_drop else made
-
         self.network = LanguageNetwork(
             len(self.elements),
             word_size,
-            make,
-            hidden=hidden_size,
-            layers=layers,
+            **reading(self.options),
             outputs=Outputs(
                 kind=softmax,
                 tied=tied == "yes",
@@ -173,7 +167,6 @@ class LanguageModel(Task):
                 samples=samples,
                 components=components,
             ),
-            rates=Rates(type_dropout, embedding_dropout, dropout, output_dropout),
             activation=activation_penalty,
             change=change_penalty,
         )
@@ -361,6 +354,21 @@ class LanguageModel(Task):
         if isinstance(raw, Passage):
             return raw
         return Passage(text=raw if isinstance(raw, str) else " ".join(raw))
+
+
+def reading(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a language model's options: how its reader is made, but for the sizes of its table."""
+    o = dict(options)
+
+    def make(size: int, units: int) -> Cell:
+        how = {"initialisation": o["initialisation"], "forget_bias": o["forget_bias"]}
+        made = make_cell(o["cell"], size, units, o["cell_options"], **how)
+        return WeightDrop(made, o["weight_drop"]) if o["weight_drop"] else made
+
+    last = o["word_size"] if o["tied"] == "yes" else o["hidden_size"]
+    units = [o["hidden_size"]] * (o["layers"] - 1) + [last] * (o["layers"] > 0)
+    rates = Rates(o["type_dropout"], o["embedding_dropout"], o["dropout"], o["output_dropout"])
+    return {"make": make, "units": units, "rates": rates}
 
 
 def _figures(nats: NDArray[np.float64], unknown: float) -> dict[str, float]:
