@@ -99,7 +99,7 @@ def train(recipe: Recipe, *, resumed: bool = False, overwrite: bool = False) -> 
     loaded = splits.load(recipe.data, recipe.task_class.example, seed=recipe.seed, **reader_keywords(recipe.reading))
     torch.manual_seed(recipe.seed)
     # Before the folder is made: a mistake in the options or the data leaves nothing behind.
-    task = recipe.task_class.prepare(loaded.train, **recipe.model)
+    task = recipe.prepared(loaded.train)
     if folder is None:
         yield from _train(recipe, task, loaded, None, resumed=False)
         return

@@ -25,6 +25,12 @@ class NameIn(NamedTuple):
     kind: str
 
 
+class Trained(NamedTuple):
+    """Says of an option of `prepare` that it names folders of trained models, to be loaded before `prepare` is called:
+    `encoder: Annotated[tuple[str, ...], Trained()]`.
+    """
+
+
 @cache
 def modules(package: str) -> tuple[str, ...]:
     """The names of the public modules directly inside a package, sorted."""

@@ -103,7 +103,7 @@ class Model:
         if not examples:
             raise BadData("there are no training examples")
         torch.manual_seed(seed)
-        task = recipe.task_class.prepare(examples, **recipe.model)
+        task = recipe.prepared(examples)
         history, precision = History(), "float32"
         for event in fit(task, examples, valid, settings=recipe.training, seed=seed, minutes=minutes):
             if isinstance(event, Planned):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from math import isfinite
 from pathlib import Path
@@ -19,9 +19,10 @@ import tomlkit
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from tomlkit.exceptions import TOMLKitError
 
+from unrolled import bundle
 from unrolled.data.examples import Example
 from unrolled.errors import BadOption, UnknownName
-from unrolled.lookup import NameIn, find
+from unrolled.lookup import NameIn, Trained, find
 from unrolled.tasks.base import Task
 from unrolled.training.settings import Settings
 
@@ -58,6 +59,16 @@ class Recipe:
     @property
     def task_class(self) -> type[Task]:
         return find("unrolled.tasks", self.task, Task, "task")
+
+    def prepared(self, examples: Sequence[Any]) -> Task:
+        """The task for these training examples; models that it is to begin with are loaded. Raises as `prepare` does,
+        and `BadModel`.
+        """
+        kind, options = self.task_class, dict(self.model)
+        for name, annotation in _sections(kind)["model"].items():
+            if name in options and any(isinstance(rule, Trained) for rule in getattr(annotation, "__metadata__", ())):
+                options[name] = [bundle.load(folder) for folder in options[name]]
+        return kind.prepare(examples, **options)
 
     def columns(self) -> dict[str, str]:
         """The example's fields that are read from a column of another name."""

@@ -29,7 +29,7 @@ def step(of: nn.Linear, engine: torch.optim.Optimizer, seed: int) -> None:
 
 def test_matrices_decay_and_vectors_do_not() -> None:
     layer = model()
-    groups = optimizer.make(layer.parameters(), Settings(weight_decay=0.25)).param_groups
+    groups = optimizer.make([list(layer.parameters())], Settings(weight_decay=0.25)).param_groups
     assert [(group["weight_decay"], [p.dim() for p in group["params"]]) for group in groups] == [
         (0.25, [2]),
         (0.0, [1]),
@@ -39,7 +39,7 @@ def test_matrices_decay_and_vectors_do_not() -> None:
 def test_frozen_parameters_are_left_out() -> None:
     layer = model()
     layer.weight.requires_grad_(False)
-    engine = optimizer.make(layer.parameters(), Settings())
+    engine = optimizer.make([list(layer.parameters())], Settings())
     assert [p for group in engine.param_groups for p in group["params"]] == [layer.bias]
 
 
@@ -47,7 +47,7 @@ def test_frozen_parameters_are_left_out() -> None:
 def test_the_first_step_by_hand(name: str, more: dict[str, Any]) -> None:
     settings = Settings(optimizer=name, learning_rate=0.1, weight_decay=0.5, **more)
     w = nn.Parameter(torch.tensor([[2.0]], dtype=torch.float64))
-    engine = optimizer.make([w], settings)
+    engine = optimizer.make([[w]], settings)
     w.grad = torch.tensor([[3.0]], dtype=torch.float64)
     engine.step()
     expected = {
@@ -62,7 +62,7 @@ def test_the_first_step_by_hand(name: str, more: dict[str, Any]) -> None:
 def test_the_second_step_of_adam_by_hand() -> None:
     # Kingma & Ba 2015, algorithm 1, with betas 0.9 and 0.99.
     w = nn.Parameter(torch.tensor([[1.0]], dtype=torch.float64))
-    engine = optimizer.make([w], Settings(optimizer="adam", learning_rate=0.1, weight_decay=0.0))
+    engine = optimizer.make([[w]], Settings(optimizer="adam", learning_rate=0.1, weight_decay=0.0))
     by_hand, m, v = 1.0, 0.0, 0.0
     for t, g in ((1, 2.0), (2, -1.0)):
         w.grad = torch.tensor([[g]], dtype=torch.float64)
@@ -77,13 +77,13 @@ def test_the_second_step_of_adam_by_hand() -> None:
 def test_a_restored_optimizer_takes_the_same_steps_bit_for_bit(name: str, more: dict[str, Any], before: int) -> None:
     settings = Settings(optimizer=name, learning_rate=0.1, **more)
     first = model()
-    engine = optimizer.make(first.parameters(), settings)
+    engine = optimizer.make([list(first.parameters())], settings)
     for k in range(before):
         step(first, engine, k)
     kept = {key: value.clone() for key, value in optimizer.tensors(engine).items()}
     second = model()
     second.load_state_dict(first.state_dict())
-    again = optimizer.make(second.parameters(), settings)
+    again = optimizer.make([list(second.parameters())], settings)
     optimizer.restore(again, kept)
     for k in range(before, before + 3):
         step(first, engine, k)
@@ -94,10 +94,17 @@ def test_a_restored_optimizer_takes_the_same_steps_bit_for_bit(name: str, more: 
 
 def test_the_state_of_adam_has_a_count_and_two_moments_for_each_parameter() -> None:
     layer = model()
-    engine = optimizer.make(layer.parameters(), Settings())
+    engine = optimizer.make([list(layer.parameters())], Settings())
     step(layer, engine, 0)
     found: dict[str, Tensor] = optimizer.tensors(engine)
     assert {key.split(".")[1] for key in found} == {"step", "exp_avg", "exp_avg_sq"}
     assert len(found) == 6
     assert float(found["0.step"]) == 1.0
     assert torch.equal(found["0.exp_avg"], 0.1 * layer.weight.grad)  # type: ignore[operator]
+
+
+def test_each_layer_below_learns_more_slowly() -> None:
+    layers = [[nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))], [], [nn.Parameter(torch.ones(3, 3))]]
+    groups = optimizer.make(layers, Settings(layer_decay=0.5, weight_decay=0.1)).param_groups
+    assert [group["factor"] for group in groups] == [1, 1, 0.25]
+    assert [group["weight_decay"] for group in groups] == [0.1, 0, 0.1]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from unrolled.cells.base import Cell
 from unrolled.cells.initialise import initialise_
 from unrolled.errors import UnknownName
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.recurrent import Bidirectional, Layer, Recurrent, Residual, Stack
-from unrolled.lookup import find
+from unrolled.lookup import NameIn, find
+
+CellName = Annotated[str, NameIn("unrolled.cells", Cell, "cell")]
+"""The name of a file in `cells/`."""
 
 
 def make_cell(

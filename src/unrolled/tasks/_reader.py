@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.cells.base import Cell
+from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadOption
 from unrolled.layers.characters import CharacterCNN, CharacterLSTM
@@ -31,13 +32,14 @@ from unrolled.layers.stack import make_cell, make_stack
 from unrolled.layers.vectors import load_vectors
 from unrolled.layers.weight_drop import WeightDrop
 from unrolled.layers.zoneout import Zoneout
-from unrolled.lookup import NameIn
+from unrolled.lookup import Trained
 from unrolled.tasks._packing import packed, packing
+from unrolled.tasks._pretrained import Context, Contexts, Encoders, begin_with, copy_weights
 from unrolled.tasks._spellings import SpellingStore
 from unrolled.tasks.base import SomeTask
 
-CellName = Annotated[str, NameIn("unrolled.cells", Cell, "cell")]
-"""The name of a file in `cells/`."""
+Encoder = Annotated[tuple[str, ...], Trained()]
+"""Folders of trained language models; what `prepare` gets are the models."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,9 @@ class ReaderOptions:
     initialisation: Literal["orthogonal", "uniform"]
     forget_bias: float
     chrono: int | None
+    encoders: Sequence[Mapping[str, Any]]
+    encoder_training: Literal["tuned", "frozen"]
+    encoder_dropout: float
     cell_options: Mapping[str, Any] | None = None
 
     @classmethod
@@ -71,7 +76,11 @@ class ReaderOptions:
             raise BadOption(f"label_smoothing must be in [0, 1), not {options['label_smoothing']}")
         if not options["word_dropout"] >= 0:
             raise BadOption(f"word_dropout must be 0 or more, not {options['word_dropout']}")
-        return cls(**{f.name: options[f.name] for f in fields(cls)})
+        if not options["encoders"] and not (options["layers"] and options["word_size"]):
+            raise BadOption("layers and word_size must be 1 or more where there is no encoder")
+        return cls(
+            **{f.name: options[f.name] for f in fields(cls) if f.name != "encoders"}, encoders=options["encoders"] or ()
+        )
 
 
 class Encoded(NamedTuple):
@@ -81,6 +90,7 @@ class Encoded(NamedTuple):
     words: np.ndarray
     features: dict[str, np.ndarray]
     target: Any
+    contexts: tuple[Context, ...] = ()
 
     @property
     def length(self) -> int:
@@ -104,6 +114,8 @@ class Batch(NamedTuple):
     targets: list[Any]
     place: np.ndarray
     """(elements,): element k of the packed batch is this one of the rows laid end to end in the caller's order."""
+    contexts: list[Contexts]
+    """What each encoder reads."""
 
 
 class Reader(nn.Module):
@@ -112,16 +124,19 @@ class Reader(nn.Module):
     Args:
         vocabularies: `words` (lower-case forms, with their counts), `characters`, and `feature.NAME` for each further
             column.
+        tokenisers: of the encoders.
         options: the sizes and rates.
     """
 
-    def __init__(self, vocabularies: Mapping[str, Vocabulary], options: ReaderOptions) -> None:
+    def __init__(
+        self, vocabularies: Mapping[str, Vocabulary], tokenisers: Mapping[str, Tokeniser], options: ReaderOptions
+    ) -> None:
         super().__init__()
         o = self.options = options
         words, characters = vocabularies["words"], vocabularies["characters"]
         features = {n.partition(".")[2]: v for n, v in vocabularies.items() if n.startswith("feature.")}
         self.word_vocabulary, self.character_vocabulary, self.feature_vocabularies = words, characters, features
-        self.words = Embedding(len(words), o.word_size)
+        self.words = Embedding(len(words), o.word_size) if o.word_size else None
         self.spelling: nn.Module | None = None
         size = o.word_size
         if o.characters != "none":
@@ -130,19 +145,32 @@ class Reader(nn.Module):
             size += self.spelling.output_size
         self.features = nn.ModuleDict({name: Embedding(len(v), o.feature_size) for name, v in features.items()})
         size += o.feature_size * len(self.features)
+        tuned = o.encoder_training == "tuned"
+        self.encoders = Encoders(o.encoders, vocabularies, tokenisers, tuned=tuned) if o.encoders else None
+        self.encoder_dropout = nn.Dropout(o.encoder_dropout)
+        size += 0 if self.encoders is None else self.encoders.output_size
         self.embedding_dropout = LockedDropout(o.embedding_dropout)
-        self.stack = _stack(size, o)
+        self.stack = _stack(size, o) if o.layers else None
         self.dropout = LockedDropout(o.dropout)
-        self.output_size = self.stack.output_size + (size if o.connections == "skip" else 0)
+        self.output_size = size if self.stack is None else self.stack.output_size
+        self.output_size += size if o.connections == "skip" and o.layers else 0
         self.register_buffer("_keep", _keep_rates(words, o.word_dropout), persistent=False)
         self._spelled: dict[str, np.ndarray] = {}
         self._store = SpellingStore(self.spelling) if self.spelling is not None else None
 
-    def encode(self, tokens: Sequence[str], features: Mapping[str, Sequence[str]], target: Any) -> Encoded:
-        """Numbers for one example's tokens."""
+    @property
+    def ahead(self) -> int:
+        """How many of the features of a token, from the first on, know what stands before it."""
+        if self.stack is None:
+            return self.output_size - (0 if self.encoders is None else self.encoders.backward_size)
+        return self.output_size // 2 if self.options.directions == "both" else self.output_size
+
+    def encode(self, tokens: Sequence[str], features: Mapping[str, Sequence[str]], target: Any, text: str) -> Encoded:
+        """Numbers for one example's tokens. text: in which they stand."""
         words = self.word_vocabulary.encode([token.lower() for token in tokens])
         known = {name: v.encode(features[name]) for name, v in self.feature_vocabularies.items()}
-        return Encoded(tuple(tokens), words, known, target)
+        contexts = () if self.encoders is None else self.encoders.encode(text, tokens)
+        return Encoded(tuple(tokens), words, known, target, contexts)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
         """One packed batch. Rows keep their order through `sorted_indices`."""
@@ -162,11 +190,14 @@ class Reader(nn.Module):
             features,
             [e.target for e in encoded],
             place,
+            [] if self.encoders is None else self.encoders.collate([e.contexts for e in encoded], place),
         )
 
     def forward(self, batch: Batch) -> PackedSequence:
         """The vectors, packed as the batch is; data (elements, output)."""
         x = self.embedding_dropout(batch.words._replace(data=self._vectors(batch)))
+        if self.stack is None:
+            return self.dropout(x)
         outputs, _ = self.stack(x)
         if self.options.connections == "skip":
             outputs = outputs._replace(data=torch.cat([outputs.data, x.data], dim=-1))
@@ -174,31 +205,40 @@ class Reader(nn.Module):
 
     def _vectors(self, batch: Batch) -> Tensor:
         """What the stack reads: (elements, word + spelling + features)."""
-        words = batch.words.data
-        if self.training and self.options.word_dropout:
-            dropped = torch.rand(len(words)) >= self._keep[words]  # type: ignore[index]
-            words = words.masked_fill(dropped, 0)
-        parts = [self.words(words)]
+        words, parts = batch.words.data, []
+        if self.words is not None:
+            if self.training and self.options.word_dropout:
+                dropped = torch.rand(len(words)) >= self._keep[words]  # type: ignore[index]
+                words = words.masked_fill(dropped, 0)
+            parts.append(self.words(words))
         if self.spelling is not None:
             parts.append(self._spellings(batch).index_select(0, batch.forms))
         parts += [table(batch.features[name]) for name, table in self.features.items()]
+        if self.encoders is not None:
+            parts += [self.encoder_dropout(vectors) for vectors in self.encoders(batch.contexts)]
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
     def _spellings(self, batch: Batch) -> Tensor:
         """The vectors of the batch's distinct words, (distinct words, features)."""
         assert self.spelling is not None
+        assert self._store is not None
         if self.training or torch.is_grad_enabled():
+            self._store.forget()
             return self.spelling(torch.from_numpy(np.concatenate(batch.spellings)), _lengths(batch.spellings))
 
         def compute(places: list[int]) -> Tensor:
             new = [batch.spellings[place] for place in places]
             return self.spelling(torch.from_numpy(np.concatenate(new)), _lengths(new))  # type: ignore[misc]
 
-        assert self._store is not None
         return self._store.vectors(batch.distinct, compute)
 
     def stream_outputs(self, encoded: Sequence[Encoded]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each example: the vectors of the whole at once, and those of its elements read one by one."""
+        """For each example: the vectors of the whole at once, and those of its elements read one by one.
+
+        Raises `BadOption` where encoders read the whole text.
+        """
+        if self.encoders is not None or self.stack is None:
+            raise BadOption("what pretrained encoders read is not streamed")
         for one in encoded:
             batch = self.collate([one])
             whole = self(batch).data
@@ -218,18 +258,42 @@ class Reader(nn.Module):
         return known
 
 
-def start_with_vectors(
-    kind: type[SomeTask], vocabularies: Mapping[str, Vocabulary], path: str | None, options: Mapping[str, Any]
+def begun(
+    kind: type[SomeTask],
+    vocabularies: dict[str, Vocabulary],
+    options: Mapping[str, Any],
+    *,
+    vectors: str | None,
+    encoders: Sequence[Any],
 ) -> SomeTask:
-    """A task whose words begin with the vectors of a file, where one is given; its `word_size` is then the file's."""
-    if path is None:
-        return kind(vocabularies, **options)
-    rows, found = load_vectors(path, vocabularies["words"].symbols)
-    task = kind(vocabularies, **{**options, "word_size": rows.shape[1]})
-    table = task.get_parameter("reader.words.weight")
-    with torch.no_grad():
-        table[found] = rows[found].to(table.dtype)
+    """A task that begins with what is known already.
+
+    Args:
+        vocabularies, options: of its constructor.
+        vectors: a file with vectors of words; `word_size` is then the file's.
+        encoders: trained language models, whose layers are below its own.
+    """
+    tokenisers: dict[str, Tokeniser] = {}
+    if encoders:
+        options = {**options, "encoders": begin_with(encoders, vocabularies, tokenisers)}
+    if vectors is not None:
+        rows, found = load_vectors(vectors, vocabularies["words"].symbols)
+        options = {**options, "word_size": rows.shape[1]}
+    task = kind(vocabularies, tokenisers, **options)
+    if vectors is not None:
+        table = task.get_parameter("reader.words.weight")
+        with torch.no_grad():
+            table[found] = rows[found].to(table.dtype)
+    if encoders:
+        copy_weights(encoders, task.get_submodule("reader.encoders"))  # type: ignore[arg-type]
     return task
+
+
+def layer_groups(task: nn.Module, reader: Reader) -> list[list[nn.Parameter]]:
+    """A task's parameters: its own, then those of its encoders, layer by layer from the top."""
+    below = [] if reader.encoders is None else reader.encoders.layers()
+    theirs = {id(p) for layer in below for p in layer}
+    return [[p for p in task.parameters() if p.requires_grad and id(p) not in theirs], *below]
 
 
 def balanced(labels: Vocabulary) -> Tensor:

@@ -1,6 +1,7 @@
 """The vectors of spellings met before: they depend on a word's letters alone, and need not be worked out twice.
 
-Only for prediction. The store empties itself when the weights or the precision change, holds a bounded number of words,
+Only for prediction. The store empties itself when the weights or the precision change, as far as torch tells, and is
+emptied by whoever trains; it holds a bounded number of words,
 and may be shared by threads.
 """
 
@@ -58,6 +59,11 @@ class SpellingStore:
                     self._rows[forms[place]] = len(self._rows)
                 self._table[len(self._rows) - len(missing) : len(self._rows)] = new
             return self._table[[self._rows[form] for form in forms]]
+
+    def forget(self) -> None:
+        """Weights may change now in a way that leaves no trace: torch's fused optimizers count no version."""
+        with self._lock:
+            self._clear()
 
     def _clear(self) -> None:
         self._rows, self._table, self._version = {}, torch.zeros(0, 0), None

@@ -17,8 +17,8 @@ from unrolled.data.examples import Question
 from unrolled.data.tokenisers.base import Case, Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData
+from unrolled.layers.stack import CellName
 from unrolled.metrics.answers import answer_scores
-from unrolled.tasks._reader import CellName
 from unrolled.tasks._sides import CONTEXT, Cut, Joining, learn_sides
 from unrolled.tasks._transducer import Transducer
 

@@ -158,6 +158,12 @@ class Task(nn.Module, ABC):
         """
         return Shuffled(encoded, elements=elements, rows=rows, seed=seed)
 
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """The parameters in groups from the top of the network to its bottom: lower ones may learn more slowly, and
+        later. Together they are all that learns.
+        """
+        return [[p for p in self.parameters() if p.requires_grad]]
+
     def generate(self, prompt: str, *, seed: int, sample: int, how: Any) -> Iterator[str]:
         """A text that goes on from a prompt, in pieces, as they come; for tasks that have `generating`.
 

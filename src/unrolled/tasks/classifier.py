@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from unrolled.data.examples import LabelledText
+from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, UnknownName
 from unrolled.layers.pooling import AdditiveAttention, LastState, Max, Mean
+from unrolled.layers.stack import CellName
 from unrolled.metrics.classification import classification_scores, multilabel_scores
-from unrolled.tasks._reader import Batch, CellName, Encoded, Reader, ReaderOptions, balanced, start_with_vectors
+from unrolled.tasks._reader import Batch, Encoded, Encoder, Reader, ReaderOptions, balanced, begun, layer_groups
 from unrolled.tasks.base import NEVER_SEEN, Loss, Task
 
 POOLINGS: dict[str, tuple[type[nn.Module], ...]] = {
@@ -44,7 +46,7 @@ class Classifier(Task):
         class_weights: `balanced` weighs a label's texts by the inverse of its frequency; `none`.
         cell, hidden_size, layers, directions, connections, word_size, characters, character_size, character_hidden,
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
-            chrono, cell_options: as in `Tagger`.
+            chrono, cell_options, encoders, encoder_training, encoder_dropout: as in `Tagger`.
     """
 
     example = LabelledText
@@ -58,6 +60,7 @@ class Classifier(Task):
     def __init__(
         self,
         vocabularies: Mapping[str, Vocabulary],
+        tokenisers: Mapping[str, Tokeniser] | None = None,
         *,
         decision: Literal["one", "many"] = "one",
         tokens: Literal["words", "blanks", "characters"] = "words",
@@ -83,13 +86,15 @@ class Classifier(Task):
         label_smoothing: float = 0.0,
         class_weights: Literal["none", "balanced"] = "none",
         cell_options: dict[str, Any] | None = None,
+        encoders: list[dict[str, Any]] | None = None,
+        encoder_training: Literal["tuned", "frozen"] = "tuned",
+        encoder_dropout: float = 0.0,
     ) -> None:
-        super().__init__(vocabularies)
+        super().__init__(vocabularies, tokenisers)
         self.labels = vocabularies["labels"]
-        self.reader = Reader(vocabularies, ReaderOptions.of(self.options))
+        self.reader = Reader(vocabularies, self.tokenisers, ReaderOptions.of(self.options))
         size = self.reader.output_size
-        ahead = size // 2 if directions == "both" else size
-        self.poolings = nn.ModuleList(_pooling(kind, size, ahead) for kind in POOLINGS[pooling])
+        self.poolings = nn.ModuleList(_pooling(kind, size, self.reader.ahead) for kind in POOLINGS[pooling])
         self.output = nn.Linear(size * len(self.poolings), len(self.labels))
         self.weights: Tensor | None
         self.register_buffer(
@@ -98,7 +103,13 @@ class Classifier(Task):
 
     @classmethod
     def prepare(
-        cls, examples: Sequence[LabelledText], *, minimum_count: int = 1, vectors: str | None = None, **options: Any
+        cls,
+        examples: Sequence[LabelledText],
+        *,
+        minimum_count: int = 1,
+        vectors: str | None = None,
+        encoder: Encoder = (),
+        **options: Any,
     ) -> Classifier:
         """A classifier for these training examples; texts with tuples of labels make it decide for `many`.
 
@@ -106,6 +117,8 @@ class Classifier(Task):
             examples: with their labels.
             minimum_count: a word seen less often is unknown.
             vectors: a GloVe or fastText `.vec` file whose vectors words begin with; sets `word_size`.
+            encoder: folders of trained language models, whose layers are below its own. Where nothing else is said it
+                then has no recurrence and no table of words beside them, and pools their largest and mean values.
             options: of the constructor.
 
         Raises:
@@ -115,6 +128,8 @@ class Classifier(Task):
             raise BadData("there are no examples to learn from")
         for example in examples:
             _must_have_label(example)
+        if encoder:
+            options = {"layers": 0, "word_size": 0, "pooling": "mean_max", **options}
         options.setdefault("decision", "one" if isinstance(examples[0].label, str) else "many")
         how = options.get("tokens", "words")
         cut = [tokenise(example.text, how) for example in examples]
@@ -123,7 +138,7 @@ class Classifier(Task):
             "characters": Vocabulary.build((token for tokens in cut for token in tokens), minimum_count=2),
             "labels": Vocabulary.build((_labels_of(e) for e in examples), unknown=None, kind="label"),
         }
-        return start_with_vectors(cls, vocabularies, vectors, options)
+        return begun(cls, vocabularies, options, vectors=vectors, encoders=encoder)
 
     def encode(self, example: LabelledText) -> Encoded:
         tokens = tokenise(example.text, self.options["tokens"])
@@ -136,7 +151,10 @@ class Classifier(Task):
             except UnknownName as error:
                 raise example.problem(f"{error} ({NEVER_SEEN})") from None
             target = torch.zeros(len(self.labels)).index_fill_(0, places, 1.0)
-        return self.reader.encode(tokens, {}, target)
+        return self.reader.encode(tokens, {}, target, example.text)
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        return layer_groups(self, self.reader)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
         return self.reader.collate(encoded)

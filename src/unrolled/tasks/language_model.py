@@ -28,13 +28,12 @@ from unrolled.errors import BadData, BadOption
 from unrolled.layers.adaptive_softmax import cutoffs_for
 from unrolled.layers.language import Kind, LanguageNetwork, Outputs, Rates
 from unrolled.layers.packed import caller_order, last
-from unrolled.layers.stack import make_cell
+from unrolled.layers.stack import CellName, make_cell
 from unrolled.layers.weight_drop import WeightDrop
 from unrolled.state import State
 from unrolled.tasks._cutting import LINE_END
 from unrolled.tasks._generating import Sampling, elements, said
 from unrolled.tasks._packing import packed, packing
-from unrolled.tasks._reader import CellName
 from unrolled.tasks._reading_on import Reader, ReadingOn
 from unrolled.tasks._sides import tokeniser_for, vocabulary_of
 from unrolled.tasks._streaming import LanguageStreamer
@@ -133,7 +132,7 @@ class LanguageModel(Task):
         word_size: int = 512,
         tied: Literal["yes", "no"] = "yes",
         softmax: Kind = "full",
-        cutoffs: tuple[int, ...] = (),
+        cutoffs: list[int] | None = None,
         samples: int = 1000,
         components: int = 5,
         direction: Literal["forward", "backward"] = "forward",
@@ -163,7 +162,7 @@ class LanguageModel(Task):
                 kind=softmax,
                 tied=tied == "yes",
                 counts=self.elements.counts or [1] * len(self.elements),
-                cutoffs=cutoffs,
+                cutoffs=cutoffs or (),
                 samples=samples,
                 components=components,
             ),

@@ -17,21 +17,24 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.data.examples import TaggedTokens
+from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, UnknownName
 from unrolled.layers.crf import CRF, bio_constraints
+from unrolled.layers.stack import CellName
 from unrolled.metrics.spans import is_bio, span_scores
 from unrolled.metrics.tagging import token_scores
 from unrolled.tasks._reader import (
     Batch,
-    CellName,
     Encoded,
+    Encoder,
     Reader,
     ReaderOptions,
     balanced,
+    begun,
+    layer_groups,
     lengths_of,
-    start_with_vectors,
 )
 from unrolled.tasks.base import NEVER_SEEN, Loss, Task
 
@@ -63,6 +66,10 @@ class Tagger(Task):
         label_smoothing: `softmax`: share of the target spread over all tags (Szegedy et al. 2016).
         class_weights: `softmax`: `balanced` weighs a tag's tokens by the inverse of its frequency; `none`.
         cell_options: further keywords of the cell, such as `nonlinearity:relu`.
+        encoders: the options of the language models that it began with; `prepare` fills them in. With one, `layers`
+            and `word_size` may be 0: then there are no further recurrences, no table of words.
+        encoder_training: whether they learn on (`tuned`) or not (`frozen`).
+        encoder_dropout: rate of dropout on their vectors.
     """
 
     example = TaggedTokens
@@ -76,6 +83,7 @@ class Tagger(Task):
     def __init__(
         self,
         vocabularies: Mapping[str, Vocabulary],
+        tokenisers: Mapping[str, Tokeniser] | None = None,
         *,
         cell: CellName = "lstm",
         hidden_size: int = 128,
@@ -99,10 +107,13 @@ class Tagger(Task):
         label_smoothing: float = 0.05,
         class_weights: Literal["none", "balanced"] = "none",
         cell_options: dict[str, Any] | None = None,
+        encoders: list[dict[str, Any]] | None = None,
+        encoder_training: Literal["tuned", "frozen"] = "frozen",
+        encoder_dropout: float = 0.0,
     ) -> None:
-        super().__init__(vocabularies)
+        super().__init__(vocabularies, tokenisers)
         self.tags = vocabularies["tags"]
-        self.reader = Reader(vocabularies, ReaderOptions.of(self.options))
+        self.reader = Reader(vocabularies, self.tokenisers, ReaderOptions.of(self.options))
         self.output = nn.Linear(self.reader.output_size, len(self.tags))
         self.crf: CRF | None = None
         if decoder == "crf":
@@ -112,7 +123,13 @@ class Tagger(Task):
 
     @classmethod
     def prepare(
-        cls, examples: Sequence[TaggedTokens], *, minimum_count: int = 1, vectors: str | None = None, **options: Any
+        cls,
+        examples: Sequence[TaggedTokens],
+        *,
+        minimum_count: int = 1,
+        vectors: str | None = None,
+        encoder: Encoder = (),
+        **options: Any,
     ) -> Tagger:
         """A tagger for these training examples.
 
@@ -120,6 +137,7 @@ class Tagger(Task):
             examples: with their tags.
             minimum_count: a word seen less often is unknown.
             vectors: a GloVe or fastText `.vec` file whose vectors words begin with; sets `word_size`.
+            encoder: folders of trained language models, whose vectors stand beside those of the words.
             options: of the constructor.
 
         Raises:
@@ -138,7 +156,7 @@ class Tagger(Task):
             vocabularies[f"feature.{name}"] = Vocabulary.build(e.features[name] for e in examples)
         # Between spans' tags there are rules, which a CRF keeps; for other tags a softmax is as good, and much quicker.
         options.setdefault("decoder", "crf" if all(is_bio(tag) for tag in vocabularies["tags"].symbols) else "softmax")
-        return start_with_vectors(cls, vocabularies, vectors, options)
+        return begun(cls, vocabularies, options, vectors=vectors, encoders=encoder)
 
     def encode(self, example: TaggedTokens) -> Encoded:
         if not example.tokens:
@@ -152,7 +170,10 @@ class Tagger(Task):
                 target = self.tags.encode(example.tags)
             except UnknownName as error:
                 raise example.problem(f"{error} ({NEVER_SEEN})") from None
-        return self.reader.encode(example.tokens, example.features, target)
+        return self.reader.encode(example.tokens, example.features, target, " ".join(example.tokens))
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        return layer_groups(self, self.reader)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
         return self.reader.collate(encoded)

@@ -15,10 +15,10 @@ from unrolled.data.examples import Pair
 from unrolled.data.tokenisers.base import Case, Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData
+from unrolled.layers.stack import CellName
 from unrolled.metrics.edits import sequence_error_rate, symbol_error_rate, word_error_rate
 from unrolled.metrics.references import references_of
 from unrolled.metrics.translation import translation_scores
-from unrolled.tasks._reader import CellName
 from unrolled.tasks._sides import LEARNT, Cut, Joining, learn_sides
 from unrolled.tasks._transducer import Transducer
 

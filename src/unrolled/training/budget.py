@@ -60,7 +60,7 @@ def _seconds_an_epoch(trial: Task, feed: Feed, pieces: Sequence[Piece], settings
     by_cost = sorted(pieces, key=feed.cost)
     places = np.linspace(0, len(by_cost) - 1, min(SAMPLED, len(by_cost))).round().astype(int)
     sampled = [by_cost[place] for place in places]
-    engine = optimizer.make(trial.parameters(), settings)
+    engine = optimizer.make(trial.layer_groups(), settings)
     average = averaging.make(trial, settings)
     parameters = list(trial.parameters())
     trial.train()

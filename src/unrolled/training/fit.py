@@ -75,7 +75,10 @@ def fit(
     yield run.planned
     if kept is None and checkpoints is not None:
         yield run.save()
-    yield from run.go()
+    try:
+        yield from run.go()
+    finally:
+        run.thaw(1.0)
     run.carry_best()
 
 
@@ -100,8 +103,9 @@ class _Run:
         of = self.settings
         encoded = [task.encode(example) for example in train]
         self.feed = task.feed(encoded, elements=of.batch_elements, rows=of.batch_rows, seed=seed)
-        self.parameters = [p for p in task.parameters() if p.requires_grad]
-        self.engine = optimizer.make(self.parameters, settings)
+        self.layers = task.layer_groups()
+        self.parameters = [p for layer in self.layers for p in layer]
+        self.engine = optimizer.make(self.layers, settings)
         self.schedule = Schedule(settings)
         self.average = averaging.make(task, settings)
         self.best: dict[str, Tensor] = {}
@@ -186,7 +190,7 @@ class _Run:
         loss, mean, norm = self._gradient(piece)
         rate = self.settings.learning_rate * self.schedule(self.progress) * self.feed.share(piece)
         for group in self.engine.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         self.engine.step()
         self.average.update()
         c["step"] += 1
@@ -205,6 +209,7 @@ class _Run:
         encoded = self.feed.take(piece)
         self.task.train()
         self.task.progress = self.progress
+        self.thaw(self.progress)
         self.engine.zero_grad()
         with fused.precision(self.settings.precision), torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.random)
@@ -220,6 +225,13 @@ class _Run:
                 raise clip.explain(self.task, encoded, [self.train[row] for row in piece], what, step)
             self.random = torch.get_rng_state()
         return loss, mean, norm
+
+    def thaw(self, progress: float) -> None:
+        """Let those layers learn whose time has come: a function of progress alone, as all that a step depends on."""
+        for depth, layer in enumerate(self.layers):
+            learns = progress >= self.settings.unfreeze * depth / len(self.layers)
+            for parameter in layer:
+                parameter.requires_grad_(learns)
 
     def _check(self) -> Iterator[Event]:
         c = self.counters

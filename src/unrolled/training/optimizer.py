@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,13 +11,20 @@ from torch import Tensor, nn
 from unrolled.training.settings import Settings
 
 
-def make(parameters: Iterable[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
-    """The optimizer that the settings name. Vectors (biases, gains) are not decayed: they cannot overfit much."""
-    every = [p for p in parameters if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in every if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in every if p.dim() <= 1], "weight_decay": 0.0},
-    ]
+def make(layers: Sequence[Sequence[nn.Parameter]], settings: Settings) -> torch.optim.Optimizer:
+    """The optimizer that the settings name. Vectors (biases, gains) are not decayed: they cannot overfit much.
+
+    layers: the parameters, from the top of the network to its bottom. `factor` of an optimizer's group is what the
+    learning rate of its layer is multiplied by: each layer's is `layer_decay` times that of the one above (Howard &
+    Ruder 2018, arXiv:1801.06146, section 3.2).
+    """
+    groups: list[dict[str, Any]] = []
+    for depth, layer in enumerate(layers):
+        factor = settings.layer_decay**depth
+        learning = [p for p in layer if p.requires_grad]
+        matrices, vectors = [p for p in learning if p.dim() > 1], [p for p in learning if p.dim() <= 1]
+        groups.append({"params": matrices, "weight_decay": settings.weight_decay, "factor": factor})
+        groups.append({"params": vectors, "weight_decay": 0.0, "factor": factor})
     groups = [group for group in groups if group["params"]]
     rate = settings.learning_rate
     if settings.optimizer == "sgd":

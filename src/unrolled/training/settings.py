@@ -34,6 +34,10 @@ class Settings:
         precision: what the compiled kernels multiply in the steps: `float32`, or numbers rounded to `bfloat16`, which
             is quicker. Without the kernels it changes nothing (`training.precision`). Weights, sums and states are
             float32 in either case, and so is all that is computed with the model afterwards, the checks included.
+        layer_decay: where a task begins with a trained encoder, the learning rate of each of its layers is that of the
+            one above times this (Howard & Ruder 2018, arXiv:1801.06146, section 3.2).
+        unfreeze: there, the share of the training within which the encoder's layers begin to learn, one after the
+            other from the top (section 3.3); 0: all from the start.
         checks: looks at the validation split, at least, over the whole training (one an epoch where that is more).
         checkpoint_seconds: a checkpoint is written after every check, and when this long has passed since the last one.
     """
@@ -53,6 +57,8 @@ class Settings:
     averaging: Literal["none", "exponential", "triggered"] = "none"
     average_decay: float = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
+    layer_decay: float = 0.4
+    unfreeze: float = 0.25
     checks: int = 10
     checkpoint_seconds: float = 30.0
 
@@ -72,7 +78,7 @@ class Settings:
                 raise BadOption(f"{name} must be {int(name in FROM_ONE)} or more, not {value}")
 
 
-ABOVE_ZERO = ("learning_rate", "epochs")
-BELOW_ONE = ("warmup", "momentum", "average_decay")
+ABOVE_ZERO = ("learning_rate", "epochs", "layer_decay")
+BELOW_ONE = ("warmup", "momentum", "average_decay", "unfreeze")
 FROM_ONE = ("batch_rows", "batch_elements", "checks", "plateau_patience")
 """All other numbers may be anything from 0 on."""

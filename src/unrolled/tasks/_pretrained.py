@@ -1,0 +1,207 @@
+"""Language models that were trained before, as what the readers of other tasks begin with.
+
+Each token of a text gets from each model what its last layer gives there: of a forward model behind the token's last
+element, of a backward one behind its first (contextual string embeddings, Akbik, Blythe & Vollgraf 2018, section 2.3).
+The models stay as they are, or learn on with the rest (ULMFiT, Howard & Ruder 2018, arXiv:1801.06146).
+
+    text  ──► elements of the model ──► its layers ──► one vector an element ──► those at the tokens' ends
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from unrolled.data.tokenisers.base import Tokeniser
+from unrolled.data.vocabulary import Vocabulary
+from unrolled.errors import BadOption
+from unrolled.layers.language import LanguageReader
+from unrolled.tasks._cutting import LINE_END
+from unrolled.tasks._packing import packed, packing
+from unrolled.tasks.base import Task
+from unrolled.tasks.language_model import LanguageModel, reading
+
+
+class Context(NamedTuple):
+    """A text as one model reads it. ids: (elements,), a line end first; places: (tokens,), where among them the vector
+    of each token is found.
+    """
+
+    ids: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+
+class Contexts(NamedTuple):
+    """A batch as one model reads it. ids: data (elements,); places: (tokens,), in the order of the task's batch."""
+
+    ids: PackedSequence
+    places: Tensor
+
+
+class Pretrained(nn.Module):
+    """One language model, without its softmax.
+
+    Args:
+        options: of the `LanguageModel`.
+        elements, tokeniser: its own.
+    """
+
+    def __init__(self, options: Mapping[str, Any], elements: Vocabulary, tokeniser: Tokeniser) -> None:
+        super().__init__()
+        self.backward = options.get("direction") == "backward"
+        self.elements, self.tokeniser = elements, tokeniser
+        self.reader = LanguageReader(len(elements), options["word_size"], **reading(options))
+        self.output_size = self.reader.stack.output_size
+        self._lengths: dict[str, int] = {}
+
+    def encode(self, text: str, tokens: Sequence[str]) -> Context:
+        """tokens: of the text, in its order; what stands between them is passed over."""
+        cut = self.tokeniser.tokens(text)
+        ids = self.elements.encode(cut)
+        first, last = _spans(text, tokens)
+        ends = np.cumsum([self._length(element) for element in cut])
+        if self.backward:
+            # Behind its first element, counted from the end of the text; the line end stands before all.
+            places = len(ids) - np.searchsorted(ends, first, side="right")
+            ids = ids[::-1]
+        else:
+            places = np.searchsorted(ends, last) + 1
+        # A tokeniser that changes how many characters there are may count fewer than the text has.
+        return Context(np.concatenate([[self.elements.index(LINE_END)], ids]), np.clip(places, 0, len(ids)))
+
+    def collate(self, rows: Sequence[Context], place: NDArray[np.int64]) -> Contexts:
+        """place: element k of the task's packed batch is this one of the rows' tokens laid end to end."""
+        lengths = [len(row.ids) for row in rows]
+        order, rank, at, sizes = packing(lengths)
+        where = np.empty_like(at)
+        where[at] = np.arange(len(at))
+        begins = np.cumsum([0, *lengths[:-1]])
+        found = np.concatenate([row.places + begin for row, begin in zip(rows, begins, strict=True)])
+        ids = packed(np.concatenate([row.ids for row in rows])[at], order, rank, sizes)
+        return Contexts(ids, torch.from_numpy(where[found][place]))
+
+    def forward(self, batch: Contexts) -> Tensor:
+        """The vector of each token, (tokens, features)."""
+        x, _ = self.reader.read(batch.ids)
+        return x.data.index_select(0, batch.places)
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """The parameters of each layer, the highest first, the table of vectors last."""
+        found = [list(layer.parameters()) for layer in self.reader.stack.layers]
+        return [*reversed(found), list(self.reader.embedding.parameters())]
+
+    def _length(self, element: str) -> int:
+        """How many characters of the text an element stands for, white space not counted."""
+        known = self._lengths.get(element)
+        if known is None:
+            known = self._lengths[element] = _dense(self.tokeniser.text([element]))
+        return known
+
+
+class Encoders(nn.Module):
+    """Several of them beside each other, forward ones first.
+
+    Args:
+        options: of each; `direction` among them.
+        vocabularies, tokenisers: of which `encoder.0.elements` and `encoder.0.text` are the first one's.
+        tuned: whether they learn on; else they have no gradient and drop nothing.
+    """
+
+    def __init__(
+        self,
+        options: Sequence[Mapping[str, Any]],
+        vocabularies: Mapping[str, Vocabulary],
+        tokenisers: Mapping[str, Tokeniser],
+        *,
+        tuned: bool,
+    ) -> None:
+        super().__init__()
+        names = [(f"encoder.{k}.elements", f"encoder.{k}.text") for k in range(len(options))]
+        each = zip(options, names, strict=True)
+        self.models = nn.ModuleList(Pretrained(o, vocabularies[v], tokenisers[t]) for o, (v, t) in each)
+        self.tuned = tuned
+        if not tuned:
+            self.requires_grad_(False)
+        self.output_size = sum(model.output_size for model in self._each())
+        self.backward_size = sum(model.output_size for model in self._each() if model.backward)
+
+    def encode(self, text: str, tokens: Sequence[str]) -> tuple[Context, ...]:
+        return tuple(model.encode(text, tokens) for model in self._each())
+
+    def collate(self, rows: Sequence[tuple[Context, ...]], place: NDArray[np.int64]) -> list[Contexts]:
+        return [model.collate([row[k] for row in rows], place) for k, model in enumerate(self._each())]
+
+    def forward(self, batch: Sequence[Contexts]) -> list[Tensor]:
+        """The vectors of all tokens by each model, (tokens, features)."""
+        each = zip(self._each(), batch, strict=True)
+        if self.tuned:
+            return [model(contexts) for model, contexts in each]
+        with torch.no_grad():
+            return [model.eval()(contexts) for model, contexts in each]
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """The parameters of each layer of all models, the highest first; of frozen ones none."""
+        found: list[list[nn.Parameter]] = []
+        for model in self._each() if self.tuned else ():
+            for depth, parameters in enumerate(model.layers()):
+                if depth == len(found):
+                    found.append([])
+                found[depth] += parameters
+        return found
+
+    def _each(self) -> Iterator[Pretrained]:
+        yield from self.models  # type: ignore[misc]
+
+
+def begin_with(
+    encoders: Sequence[Any], vocabularies: dict[str, Vocabulary], tokenisers: dict[str, Tokeniser]
+) -> list[dict[str, Any]]:
+    """Put trained models' vocabularies and tokenisers among a task's. Returns their options, forward ones first.
+
+    Raises `BadOption` where one is no language model.
+    """
+    for model in encoders:
+        if not isinstance(model, LanguageModel):
+            raise BadOption(f"an encoder must be a language_model, not {_kind(model)}")
+    ordered = sorted(encoders, key=lambda model: model.options.get("direction") == "backward")
+    for k, model in enumerate(ordered):
+        vocabularies[f"encoder.{k}.elements"] = model.elements
+        tokenisers[f"encoder.{k}.text"] = model.tokeniser
+    return [dict(model.options) for model in ordered]
+
+
+@torch.no_grad()
+def copy_weights(encoders: Sequence[Any], to: Encoders) -> None:
+    """The trained weights."""
+    ordered = sorted(encoders, key=lambda model: model.options.get("direction") == "backward")
+    for model, new in zip(ordered, to.models, strict=True):
+        trained = model.network.state_dict()
+        own = new.reader.state_dict()  # type: ignore[union-attr]
+        new.reader.load_state_dict({name: trained[name] for name in own})  # type: ignore[union-attr]
+
+
+def _kind(model: Any) -> str:
+    return f"a {type(model).__module__.rpartition('.')[2]}" if isinstance(model, Task) else repr(model)
+
+
+def _spans(text: str, tokens: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Before and behind each token: how many characters of the text, white space not counted."""
+    seen = np.cumsum([0, *(not character.isspace() for character in text)])
+    first, last, at = [], [], 0
+    for token in tokens:
+        found = text.find(token, at)
+        begin = found if found >= 0 else at
+        at = begin + len(token)
+        first.append(begin)
+        last.append(min(at, len(text)))
+    return seen[first], seen[last]
+
+
+def _dense(text: str) -> int:
+    return sum(not character.isspace() for character in text)
