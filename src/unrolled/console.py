@@ -22,7 +22,7 @@ from unrolled.inspection.attention import Attention
 from unrolled.inspection.laws import Verdict
 from unrolled.kernels import library
 from unrolled.recipe import Recipe, deciding_options
-from unrolled.training.events import Check, Event, Planned, Step
+from unrolled.training.events import Check, Event, Planned, Prepared, Step
 
 err = Console(stderr=True, highlight=False)
 
@@ -64,9 +64,12 @@ def show_training(events: Iterator[Any], recipe: Recipe) -> Finished:
         line = bar.add_task("reading the data", total=1.0)
         pace = _Pace()
         for event in events:
-            if isinstance(event, Planned):
+            if isinstance(event, Prepared):
+                words = f"preparing {event.done:,} of {count(event.total, 'example')}"
+                bar.update(line, completed=event.done / event.total, description=words)
+            elif isinstance(event, Planned):
                 err.print(_planned(event, recipe), soft_wrap=True)
-                bar.update(line, description="training")
+                bar.update(line, completed=0.0, description="training")
             elif isinstance(event, Step):
                 bar.update(line, completed=event.progress, description=pace.words(event))
             elif isinstance(event, Check):

@@ -21,7 +21,9 @@ from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from unrolled.cells.base import Cell
 from unrolled.data.examples import Passage
-from unrolled.data.feeds import Feed, Shuffled, Streams, Window
+from unrolled.data.feeds import Feed, ShardedStreams, Streams, Window
+from unrolled.data.long_text import LongText, sampled
+from unrolled.data.token_file import TokenFile
 from unrolled.data.tokenisers.base import Case, Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
@@ -163,7 +165,8 @@ class LanguageModel(Task):
         """A language model for this text.
 
         Args:
-            examples: its lines.
+            examples: its lines. A `LongText` is gone through and not held: what grows with it is the count of its
+                different elements alone. Pieces are learnt from an even sample of its lines (`long_text.sampled`).
             tokens: how it is cut: at `blanks`, into `words`, `characters`, or pieces of words that are learnt (`bpe`,
                 `unigram`).
             pieces: how many are learnt.
@@ -176,9 +179,9 @@ class LanguageModel(Task):
         """
         if not examples:
             raise BadData("there is no text to learn from")
-        lines = [example.text for example in examples]
-        tokeniser = tokeniser_for(tokens, lines, pieces, case)
-        elements = vocabulary_of(tokeniser.tokens_of_all(lines), minimum_count, (LINE_END,), most)
+        tokeniser = tokeniser_for(tokens, (example.text for example in sampled(examples)), pieces, case)
+        counted = (tokeniser.tokens(example.text) for example in examples)
+        elements = vocabulary_of(counted, minimum_count, (LINE_END,), most)
         return cls({"elements": elements}, {"text": tokeniser}, **options)
 
     # ------------------------------------------------------------------ text to numbers
@@ -189,12 +192,19 @@ class LanguageModel(Task):
         ids[example.above : -1] = self.elements.encode(tokens)
         return Encoded(ids, (*(LINE_END,) * example.above, *tokens, LINE_END))
 
-    def feed(self, encoded: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
+    def feed(self, examples: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
+        """See `Task.feed`. A `LongText` of running lines is read from a `TokenFile`; of lines that stand apart each is
+        encoded and held.
+        """
         if self.options["lines"] == "apart":
-            return Shuffled(encoded, elements=elements, rows=rows, seed=seed)
-        ids = np.concatenate([e.ids for e in encoded])
+            return super().feed(examples, elements=elements, rows=rows, seed=seed)
         vary = self.options["windows"] == "random"
-        return Streams(ids, streams=rows, window=self.options["window"], vary=vary, seed=seed)
+        how: dict[str, Any] = {"streams": rows, "window": self.options["window"], "vary": vary, "seed": seed}
+        if isinstance(examples, LongText):
+            of = {"tokeniser": self.tokeniser.to_json(), "elements": list(self.elements)}
+            tokens = TokenFile(examples, lambda line: self.encode(line).ids, symbols=len(self.elements), of=of)
+            return ShardedStreams(tokens, **how)
+        return Streams(np.concatenate([self.encode(example).ids for example in examples]), **how)
 
     def collate(self, encoded: Sequence[Any]) -> Batch:
         if isinstance(encoded[0], Window):
