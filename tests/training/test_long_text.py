@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from unrolled import api
 from unrolled.data import cache, long_text, splits
 from unrolled.data.examples import Passage
-from unrolled.data.feeds import ShardedStreams
+from unrolled.data.feeds import ShardedStreams, Shuffled
 from unrolled.data.long_text import LongText
 from unrolled.errors import BadData, BadOption
 from unrolled.model import model_class
@@ -165,3 +165,22 @@ def test_a_bad_line_is_named_before_anything_is_made(data: Path, long: Callable[
         list(api.train(build("language_model", folder, TINY, output=tmp_path / "out")))
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_takes_long_to_make_takes_none_of_the_training_s_time(
+    scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    class Slow(Shuffled):
+        def make(self) -> Iterator[tuple[int, int]]:
+            for done in (1, 4):
+                now[0] += 100.0
+                yield done, 4
+
+    task, numbers = scripted([1.0] * 99)
+    monkeypatch.setattr(task, "feed", lambda examples, **how: Slow(examples, **how))
+    events = list(fit(task, numbers, numbers, settings=Settings(epochs=1, checks=1)))
+    assert events[:2] == [Prepared(1, 4), Prepared(4, 4)]
+    assert [event.seconds for event in events if isinstance(event, Step)] == [0.0]
