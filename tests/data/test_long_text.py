@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.data import long_text, splits
+from unrolled.data import cache, long_text, splits
 from unrolled.data.examples import LabelledText, Passage
 from unrolled.data.long_text import LongText, digest_of, is_long, sampled
 from unrolled.data.reading import read
@@ -25,6 +25,11 @@ TEXT = "\n".join(
 def everything(passages) -> list[tuple[object, ...]]:
     """With what is not compared, too."""
     return [(p.text, p.above, str(p.origin)) for p in passages]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -49,6 +54,15 @@ def test_other_formats_are_read_line_by_line_as_well(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text('{"said": "one"}\n{"said": "two"}\n')
     assert [p.text for p in LongText(path, columns={"text": "said"})] == ["one", "two"]
+
+
+def test_how_many_there_are_is_counted_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(LongText(path)), len(LongText(path, start=4))
+    with monkeypatch.context() as patch:
+        patch.setattr(LongText, "__iter__", lambda self: pytest.fail("it was counted again"))
+        assert (len(LongText(path)), len(LongText(path, start=4))) == before == (13, 9)
+    path.write_text(TEXT + "\nmore", encoding="utf-8")
+    assert len(LongText(path)) == 14
 
 
 def test_parts_and_places_are_those_of_a_list(path: Path) -> None:

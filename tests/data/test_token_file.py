@@ -209,20 +209,3 @@ def test_a_lock_is_let_go_of_when_the_text_is_bad(tokens: Make, path: Path) -> N
     assert not made.path.with_suffix(".json").exists()
     with filelock.FileLock(made.path.with_suffix(".lock"), timeout=0):
         pass
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({"UNROLLED_CACHE": "/a/b", "XDG_CACHE_HOME": "/c"}, "/a/b"),
-        ({"XDG_CACHE_HOME": "/c"}, "/c/unrolled"),
-        ({"HOME": "/home/ann"}, "/home/ann/.cache/unrolled"),
-    ],
-)
-def test_where_the_cache_is(environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
-    for name in ("UNROLLED_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert str(cache.folder()) == expected

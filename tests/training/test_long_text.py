@@ -19,7 +19,7 @@ from unrolled.data.long_text import LongText
 from unrolled.errors import BadData, BadOption
 from unrolled.model import model_class
 from unrolled.recipe import build
-from unrolled.tasks import language_model
+from unrolled.tasks import _text, language_model
 from unrolled.tasks.language_model import LanguageModel
 from unrolled.training.events import Check, Event, Planned, Prepared, Step
 from unrolled.training.fit import fit
@@ -92,13 +92,17 @@ def test_the_model_is_that_of_the_text_in_memory(
     assert any(isinstance(event, Prepared) for event in events) == (options.get("lines") != "apart")
 
 
-def test_numbers_are_made_once_and_before_there_is_a_plan(data: Path, long: Callable[[], None]) -> None:
+def test_elements_are_counted_and_numbers_made_once_and_before_there_is_a_plan(
+    data: Path, long: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     long()
     _, events = trained(data)
     lines = len(splits.load(data, Passage, seed=1).train)
     assert [type(event) for event in events[:3]] == [Prepared, Planned, Step]
     assert events[0] == Prepared(lines, lines)
-    _, events = trained(data)
+    with monkeypatch.context() as patch:
+        patch.setattr(_text, "_learnt", lambda *given: pytest.fail("the elements were counted again"))
+        _, events = trained(data)
     assert not any(isinstance(event, Prepared) for event in events)
     _, events = trained(data, most=5)  # another vocabulary
     assert isinstance(events[0], Prepared)

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
-from unrolled.data import reading
+from unrolled.data import cache, reading
 from unrolled.data.examples import Example, Passage
 from unrolled.data.lines import COMPRESSED
 from unrolled.errors import BadData
@@ -57,11 +57,9 @@ class LongText(Sequence[Passage]):
         self._known = number
 
     def __len__(self) -> int:
-        """Known when they have been gone through once; else that is done now."""
+        """Known when they have been gone through once, be it in another process; else that is done now."""
         if self._known is None:
-            for _ in self:
-                pass
-        assert self._known is not None
+            self._known = int(cache.remembered("lengths", self.fingerprint, lambda: sum(1 for _ in self)))
         return self._known
 
     def __bool__(self) -> bool:

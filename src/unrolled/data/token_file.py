@@ -14,7 +14,6 @@ made anew.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import zlib
@@ -73,8 +72,7 @@ class TokenFile:
         self._text, self._encode, self._stretch, self._ready = text, encode, stretch, False
         self.type = np.dtype("<u2" if symbols <= 1 << 16 else "<u4")
         whole = {"layout": LAYOUT, "type": self.type.str, "text": text.fingerprint, "of": of}
-        key = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
-        self.path = cache.folder() / "tokens" / f"{key}.ids"
+        self.path = cache.folder() / "tokens" / f"{cache.key(whole)}.ids"
         self._index = self.path.with_suffix(".json")
 
     def ids(self) -> NDArray[Any]:

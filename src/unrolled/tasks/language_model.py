@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 from unrolled.cells.base import Cell
 from unrolled.data.examples import Passage
 from unrolled.data.feeds import Feed, ShardedStreams, Streams, Window
-from unrolled.data.long_text import LongText, sampled
+from unrolled.data.long_text import LongText
 from unrolled.data.token_file import TokenFile
 from unrolled.data.tokenisers.base import Case, Tokeniser
 from unrolled.data.vocabulary import Vocabulary
@@ -35,7 +35,7 @@ from unrolled.state import State
 from unrolled.tasks._generating import LINE_END, Sampling, elements, said
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._reader import CellName
-from unrolled.tasks._sides import tokeniser_for, vocabulary_of
+from unrolled.tasks._text import Cutting, learn_text
 from unrolled.tasks.base import Loss, Task
 from unrolled.unroll.packing import equal
 
@@ -165,8 +165,7 @@ class LanguageModel(Task):
         """A language model for this text.
 
         Args:
-            examples: its lines. A `LongText` is gone through and not held: what grows with it is the count of its
-                different elements alone. Pieces are learnt from an even sample of its lines (`long_text.sampled`).
+            examples: its lines; those of a `LongText` are not held, see `learn_text`.
             tokens: how it is cut: at `blanks`, into `words`, `characters`, or pieces of words that are learnt (`bpe`,
                 `unigram`).
             pieces: how many are learnt.
@@ -179,9 +178,8 @@ class LanguageModel(Task):
         """
         if not examples:
             raise BadData("there is no text to learn from")
-        tokeniser = tokeniser_for(tokens, (example.text for example in sampled(examples)), pieces, case)
-        counted = (tokeniser.tokens(example.text) for example in examples)
-        elements = vocabulary_of(counted, minimum_count, (LINE_END,), most)
+        how = Cutting(tokens, pieces, case, minimum_count, most)
+        tokeniser, elements = learn_text(examples, how, (LINE_END,))
         return cls({"elements": elements}, {"text": tokeniser}, **options)
 
     # ------------------------------------------------------------------ text to numbers
