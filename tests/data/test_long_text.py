@@ -63,6 +63,7 @@ def test_how_many_there_are_is_counted_once(path: Path, monkeypatch: pytest.Monk
         assert (len(LongText(path)), len(LongText(path, start=4))) == before == (13, 9)
     path.write_text(TEXT + "\nmore", encoding="utf-8")
     assert len(LongText(path)) == 14
+    assert len(LongText(path, start=12, stop=99)) == 2
 
 
 def test_parts_and_places_are_those_of_a_list(path: Path) -> None:

@@ -44,7 +44,7 @@ class LongText(Sequence[Passage]):
 
     def __init__(self, path: str | Path, *, start: int = 0, stop: int | None = None, **options: Any) -> None:
         self.path, self.start, self.stop, self.options = Path(path), start, stop, options
-        self._known = None if stop is None else stop - start
+        self._known: int | None = None
         self._was = self._stamp()
 
     def __iter__(self) -> Iterator[Passage]:
@@ -76,7 +76,9 @@ class LongText(Sequence[Passage]):
             if step != 1:
                 return list(islice(self, start, stop, step))
             stop = max(start, stop)
-            return LongText(self.path, start=self.start + start, stop=self.start + stop, **self.options)
+            part = LongText(self.path, start=self.start + start, stop=self.start + stop, **self.options)
+            part._known = stop - start
+            return part
         place = place if place >= 0 else place + len(self)
         found = next(islice(self, place, None), None) if place >= 0 else None
         if found is None:
