@@ -23,6 +23,14 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_one_s_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    # What lies in the user's own is not to be found, nor to be added to.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNROLLED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _one_seed() -> None:
     torch.manual_seed(0)

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from unrolled import console
 from unrolled.errors import BadOption
 from unrolled.inspection.attention import of
-from unrolled.training.events import Check, Planned, Step
+from unrolled.training.events import Check, Planned, Prepared, Step
 
 COMMAND = [sys.executable, "-m", "unrolled.cli"]
 TINY = [f"--set={o}" for o in ("hidden_size=4", "word_size=4", "characters=none", "checks=3", "batch_rows=4")]
@@ -64,6 +65,28 @@ def test_a_plan_and_a_check_are_one_line_each() -> None:
     assert console._check(check) == (
         "   1:05  epoch   1.0  loss 0.500  accuracy 0.7500  f1 0.5000  [green]best[/green]"
     )
+
+
+def test_what_is_prepared_moves_the_bar_and_the_plan_puts_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from unrolled.api import Finished
+    from unrolled.recipe import build
+
+    told: list[tuple[float | None, str | None]] = []
+
+    class Bar(console.Progress):
+        def update(self, *given: Any, completed: float | None = None, description: str | None = None) -> None:
+            told.append((completed, description))
+
+    monkeypatch.setattr(console, "Progress", Bar)
+    plan = Planned(epochs=1, steps=10, examples=2000, elements=9, seconds=None)
+    end = Finished(None, 2000, {}, None, 1.0, None)
+    events = iter([Prepared(500, 2000), Prepared(2000, 2000), plan, end])
+    assert console.show_training(events, build("language_model", "x")) is end
+    assert told == [
+        (0.25, "preparing 500 of 2,000 examples"),
+        (1.0, "preparing 2,000 of 2,000 examples"),
+        (0.0, "training"),
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- a terminal

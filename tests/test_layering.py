@@ -15,7 +15,7 @@ PACKAGE = "unrolled"
 # by "|". Modules joined by "+" are one part. "." is the package's own `__init__`.
 LINES = """
 . | __main__
-cli + console + demos | server
+cli + console + console_language + demos | server
 api + model + recipe + card
 training | inspection | export | bundle | hub
 tasks

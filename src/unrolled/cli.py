@@ -161,7 +161,7 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Write text with a language model, as it is drawn."""
-    from unrolled import api, console
+    from unrolled import api, console_language
 
     how = {
         "length": length,
@@ -175,7 +175,7 @@ def generate(
         "unknown": unknown,
     }
     texts = api.load(model).drawn(prompt, samples=samples, seed=seed, **how)
-    console.print_generated(prompt, texts, as_json=as_json)
+    console_language.print_generated(prompt, texts, as_json=as_json)
 
 
 @app.command()
@@ -190,9 +190,9 @@ def stream(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
     """Read standard input element by element, and answer at each, in constant memory."""
-    from unrolled import api, console
+    from unrolled import api, console_language
 
-    console.stream(api.load(model), state, _pairs(options), as_json=as_json)
+    console_language.stream(api.load(model), state, _pairs(options), as_json=as_json)
 
 
 @app.command()
@@ -203,9 +203,9 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """How probable a language model finds each filling of a gap."""
-    from unrolled import api, console
+    from unrolled import api, console_language
 
-    console.print_comparison(api.load(model).compare(text, choice), as_json=as_json)
+    console_language.print_comparison(api.load(model).compare(text, choice), as_json=as_json)
 
 
 @app.command()

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shlex import quote
-from typing import Any, cast
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from unrolled import recipe as recipes
-from unrolled import state as states
 from unrolled.api import Finished, Model
 from unrolled.data import reading
-from unrolled.data.pieces import Bytes, pieces
 from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
 from unrolled.inspection.attention import Attention
 from unrolled.inspection.laws import Verdict
 from unrolled.kernels import library
 from unrolled.recipe import Recipe, deciding_options
-from unrolled.training.events import Check, Event, Planned, Step
+from unrolled.training.events import Check, Event, Planned, Prepared, Step
 
 err = Console(stderr=True, highlight=False)
 
@@ -68,9 +64,12 @@ def show_training(events: Iterator[Any], recipe: Recipe) -> Finished:
         line = bar.add_task("reading the data", total=1.0)
         pace = _Pace()
         for event in events:
-            if isinstance(event, Planned):
+            if isinstance(event, Prepared):
+                words = f"preparing {event.done:,} of {count(event.total, 'example')}"
+                bar.update(line, completed=event.done / event.total, description=words)
+            elif isinstance(event, Planned):
                 err.print(_planned(event, recipe), soft_wrap=True)
-                bar.update(line, description="training")
+                bar.update(line, completed=0.0, description="training")
             elif isinstance(event, Step):
                 bar.update(line, completed=event.progress, description=pace.words(event))
             elif isinstance(event, Check):
@@ -202,64 +201,6 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
         raise
     except OSError as error:
         raise CannotWrite(f"cannot write to standard output: {error.strerror or error}") from None
-
-
-def print_generated(prompt: str, texts: Iterable[Iterable[str]], *, as_json: bool) -> None:
-    """Texts behind their prompt, piece by piece as they come, an empty line between them; or one JSON object."""
-    if as_json:
-        print(json.dumps({"prompt": prompt, "texts": ["".join(parts) for parts in texts]}, ensure_ascii=False))
-        return
-    for number, parts in enumerate(texts):
-        print("\n" * bool(number) + prompt, end="", flush=True)
-        for piece in parts:
-            print(piece, end="", flush=True)
-        print()
-
-
-def stream(model: Model, kept: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
-    """Answer at each element of standard input; an interrupt ends it as the end of the input does.
-
-    kept: a file with the state to go on from, where it is there; it gets the state at the end.
-    """
-    saved = None if kept is None or not kept.exists() else states.load(kept)
-    streamer = model.stream(saved, **options)
-    show = partial(_show_answer, as_json=as_json)
-    with contextlib.suppress(KeyboardInterrupt):
-        for text in pieces(cast(Bytes, sys.stdin.buffer)):
-            for answer in streamer.read(text):
-                show(answer)
-            sys.stdout.flush()
-    for answer in streamer.finish():
-        show(answer)
-    if kept is not None:
-        states.save(streamer.state, kept)
-
-
-def _show_answer(answer: Mapping[str, Any], *, as_json: bool) -> None:
-    """A JSON object, or tab-separated: the element, then its numbers, then pairs of a name and its probability."""
-    if as_json:
-        print(json.dumps(answer, ensure_ascii=False))
-        return
-    cells = []
-    for value in answer.values():
-        if isinstance(value, tuple):
-            cells += [f"{_visible(name)} {share:.4f}" for name, share in value]
-        else:
-            cells.append(f"{value:.3f}" if isinstance(value, float) else _visible(value))
-    print("\t".join(cells))
-
-
-def _visible(element: str) -> str:
-    return element.encode("unicode_escape").decode() if not element.isprintable() else element
-
-
-def print_comparison(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """What may fill a gap, the likeliest first; or one JSON object, in the order given."""
-    if as_json:
-        print(json.dumps({"alternatives": list(found)}, ensure_ascii=False))
-        return
-    for one in sorted(found, key=lambda one: one["bits"]):
-        print(f"{one['probability']:.4f}  {one['bits']:8.2f} bits  {one['alternative']}")
 
 
 def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ import torch
 from unrolled import bundle, card
 from unrolled.data import reading, splits
 from unrolled.data.lines import suffix
+from unrolled.data.long_text import LongText
 from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 from unrolled.lookup import find
 from unrolled.recipe import READING, Recipe, build, deciding_options, reading_options
@@ -97,7 +98,7 @@ class Model:
     ) -> SomeModel:
         """Train on examples at hand; a tenth is set apart for validation where none is given. Returns itself."""
         recipe = build(self.task_name, "", {**self.options, **settings}, seed=seed, minutes=minutes)
-        examples = list(examples)
+        examples = examples if isinstance(examples, LongText) else list(examples)
         if valid is None:
             examples, valid = splits.set_apart(examples, 0.1, seed=seed)
         if not examples:

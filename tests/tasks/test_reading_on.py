@@ -147,7 +147,7 @@ def test_backward_models_read_text_and_lines_from_their_ends() -> None:
     for mine, theirs in ((a, d), (b, c)):
         assert [element for element, _ in mine.surprisals] == [element for element, _ in theirs.surprisals]
     assert [x for _, x in a.surprisals] == pytest.approx([x for _, x in d.surprisals], rel=1e-4)
-    feed = back.feed([back.encode(line) for line in lines], elements=0, rows=1, seed=1)
+    feed = back.feed(lines, elements=0, rows=1, seed=1)
     (window, *_) = feed.take(feed.plan(0)[0])
     assert window.read[:5, 0].tolist() == ahead.encode(turned[0]).ids[:5].tolist()
     with pytest.raises(BadOption, match="a backward model reads a text from its end"):

@@ -43,7 +43,7 @@ Planner = Callable[..., tuple[float, float]]
 
 
 def feed_of(task: Tagger, examples: list[TaggedTokens]) -> Feed:
-    return task.feed([task.encode(example) for example in examples], elements=4096, rows=4, seed=1)
+    return task.feed(examples, elements=4096, rows=4, seed=1)
 
 
 @pytest.fixture

@@ -20,12 +20,16 @@ import numpy as np
 
 from unrolled.data.examples import Example
 from unrolled.data.lines import bare, suffix
+from unrolled.data.long_text import LongText, is_long
 from unrolled.data.reading import claiming, format_of, read, suffixes
 from unrolled.errors import BadData
 
 SomeExample = TypeVar("SomeExample", bound=Example)
 
 NAMES = {"train": "train", "test": "test"} | dict.fromkeys(("valid", "dev", "val", "validation"), "valid")
+
+APART = 50_000
+"""Examples, at most, that are set apart of a text larger than memory: they are held in it, and looked at often."""
 
 
 class Paths(NamedTuple):
@@ -41,9 +45,9 @@ class Splits(NamedTuple):
     need not have answers, and is not read before the evaluation.
     """
 
-    train: list[Any]
-    valid: list[Any]
-    test: list[Any] | None
+    train: Sequence[Any]
+    valid: Sequence[Any]
+    test: Sequence[Any] | None
 
 
 def find(
@@ -126,7 +130,9 @@ def load(
 ) -> Splits:
     """The examples of a folder with splits, or of a single file. Each has its blank filled in, where it needs that.
 
-    What runs on from one example to the next is parted where it stands: the last parts are those set apart.
+    What runs on from one example to the next is parted where it stands: the last parts are those set apart. Where it is
+    larger than `long_text.LONG` the training examples are a `LongText`, which is not held in memory, and what is set
+    apart of it is no more than `APART` examples each.
 
     Args:
         path: a folder, a prefix in a folder, or a file (of parallel text, how the names of the two begin).
@@ -135,16 +141,18 @@ def load(
         format, columns, features, label_separator: see `read`.
     """
 
-    def examples(file: Path) -> list[SomeExample]:
-        return read(
-            file,
-            example_type,
-            format=format,
-            columns=columns,
-            features=features,
-            label_separator=label_separator,
-            filled=True,
-        )
+    how: dict[str, Any] = {
+        "format": format,
+        "columns": columns,
+        "features": features,
+        "label_separator": label_separator,
+        "filled": True,
+    }
+
+    def examples(file: Path) -> Sequence[Any]:
+        if is_long(file, example_type, format=format, columns=columns):
+            return LongText(file, **how)
+        return read(file, example_type, **how)
 
     if Path(path).is_file() or (
         not Path(path).is_dir() and claiming(path, format, columns=columns, example_type=example_type)
@@ -156,13 +164,13 @@ def load(
     if files.valid is None:
         train, valid = _parted(train, [0.1], seed, files.train)
     else:
-        valid = examples(files.valid)
+        valid = read(files.valid, example_type, **how)
     return Splits(train, valid, None)
 
 
 def set_apart(
     examples: Sequence[SomeExample], share: float, *, seed: int
-) -> tuple[list[SomeExample], list[SomeExample]]:
+) -> tuple[Sequence[SomeExample], Sequence[SomeExample]]:
     """What is left, and about that share of the examples, by lot; see `by_lot`."""
     left, apart = _parted(examples, [share], seed, None)
     return left, apart
@@ -170,15 +178,18 @@ def set_apart(
 
 def _parted(
     examples: Sequence[SomeExample], shares: Sequence[float], seed: int, where: str | Path | None
-) -> list[list[SomeExample]]:
+) -> Sequence[Sequence[SomeExample]]:
     """By lot; of what runs on, one piece after the other."""
     if not (examples and examples[0].runs_on):
         return by_lot(examples, shares, seed=seed, where=where)
     if len(examples) <= len(shares):
         raise BadData(f"{len(examples)} lines cannot be split in {len(shares) + 1}", where)
-    sizes = [max(1, round(share * len(examples))) for share in shares]
-    edges = [0, *np.cumsum([len(examples) - sum(sizes), *sizes]).tolist()]
-    return [list(examples[a:b]) for a, b in itertools.pairwise(edges)]
+    most = APART if isinstance(examples, LongText) else len(examples)
+    sizes = [min(max(1, round(share * len(examples))), most) for share in shares]
+    edges = np.cumsum([0, *sizes]).tolist()
+    left = len(examples) - edges[-1]
+    apart = list(examples[left:])  # of a long text, by going through it once
+    return [examples[:left], *(apart[a:b] for a, b in itertools.pairwise(edges))]
 
 
 def by_lot(

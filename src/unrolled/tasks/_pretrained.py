@@ -21,11 +21,11 @@ from torch.nn.utils.rnn import PackedSequence
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadOption
-from unrolled.layers.language import LanguageReader
 from unrolled.tasks._cutting import LINE_END
+from unrolled.tasks._language import reader_of
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks.base import Task
-from unrolled.tasks.language_model import LanguageModel, reading
+from unrolled.tasks.language_model import LanguageModel
 
 
 class Context(NamedTuple):
@@ -56,7 +56,7 @@ class Pretrained(nn.Module):
         super().__init__()
         self.backward = options.get("direction") == "backward"
         self.elements, self.tokeniser = elements, tokeniser
-        self.reader = LanguageReader(len(elements), options["word_size"], **reading(options))
+        self.reader = reader_of(options, elements)
         self.output_size = self.reader.stack.output_size
         self._lengths: dict[str, int] = {}
 

@@ -98,7 +98,7 @@ def tokenisers_for(
     return ahead, back
 
 
-def tokeniser_for(cut: str, texts: Sequence[str], pieces: int, case: Case) -> Tokeniser:
+def tokeniser_for(cut: str, texts: Iterable[str], pieces: int, case: Case) -> Tokeniser:
     """A tokeniser for texts. cut: its name; pieces: how many are learnt, where it learns some.
 
     Raises `BadOption` for a number of pieces that is too small.

@@ -151,12 +151,12 @@ class Task(nn.Module, ABC):
     def read(self, raw: Any) -> Example:
         """An example from what a user has at hand: raw text, a list of tokens, or an example."""
 
-    def feed(self, encoded: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
-        """What the steps of a training read. encoded: the training examples; elements, rows: of a batch, at most.
+    def feed(self, examples: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
+        """What the steps of a training read. examples: those of the training; elements, rows: of a batch, at most.
 
         Where the feed carries a state, `loss_after` is given that of the batch before, and `Loss.state` is the next.
         """
-        return Shuffled(encoded, elements=elements, rows=rows, seed=seed)
+        return Shuffled([self.encode(example) for example in examples], elements=elements, rows=rows, seed=seed)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """The parameters in groups from the top of the network to its bottom: lower ones may learn more slowly, and

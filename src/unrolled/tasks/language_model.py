@@ -19,24 +19,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
-from unrolled.cells.base import Cell
 from unrolled.data.examples import Passage
-from unrolled.data.feeds import Feed, Shuffled, Streams, Window
+from unrolled.data.feeds import Feed, ShardedStreams, Streams, Window
+from unrolled.data.long_text import LongText
+from unrolled.data.token_file import TokenFile
 from unrolled.data.tokenisers.base import Case, Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
 from unrolled.layers.adaptive_softmax import cutoffs_for
-from unrolled.layers.language import Kind, LanguageNetwork, Outputs, Rates
+from unrolled.layers.language import Kind
 from unrolled.layers.packed import caller_order, last
-from unrolled.layers.stack import CellName, make_cell
-from unrolled.layers.weight_drop import WeightDrop
+from unrolled.layers.stack import CellName
 from unrolled.state import State
 from unrolled.tasks._cutting import LINE_END
 from unrolled.tasks._generating import Sampling, elements, said
+from unrolled.tasks._language import network_of
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._reading_on import Reader, ReadingOn
-from unrolled.tasks._sides import tokeniser_for, vocabulary_of
 from unrolled.tasks._streaming import LanguageStreamer
+from unrolled.tasks._text import Cutting, learn_text
 from unrolled.tasks.base import Loss, Streamer, Task
 from unrolled.unroll.packing import equal
 
@@ -154,21 +155,7 @@ class LanguageModel(Task):
         self.elements, self.tokeniser = vocabularies["elements"], tokenisers["text"]
         self.line_end = self.elements.index(LINE_END)
 
-        self.network = LanguageNetwork(
-            len(self.elements),
-            word_size,
-            **reading(self.options),
-            outputs=Outputs(
-                kind=softmax,
-                tied=tied == "yes",
-                counts=self.elements.counts or [1] * len(self.elements),
-                cutoffs=cutoffs or (),
-                samples=samples,
-                components=components,
-            ),
-            activation=activation_penalty,
-            change=change_penalty,
-        )
+        self.network = network_of(self.options, self.elements)
 
     @classmethod
     def prepare(
@@ -185,7 +172,7 @@ class LanguageModel(Task):
         """A language model for this text.
 
         Args:
-            examples: its lines.
+            examples: its lines; those of a `LongText` are not held, see `learn_text`.
             tokens: how it is cut: at `blanks`, into `words`, `characters`, or pieces of words that are learnt (`bpe`,
                 `unigram`).
             pieces: how many are learnt.
@@ -198,9 +185,8 @@ class LanguageModel(Task):
         """
         if not examples:
             raise BadData("there is no text to learn from")
-        lines = [example.text for example in examples]
-        tokeniser = tokeniser_for(tokens, lines, pieces, case)
-        elements = vocabulary_of(tokeniser.tokens_of_all(lines), minimum_count, (LINE_END,), most)
+        how = Cutting(tokens, pieces, case, minimum_count, most)
+        tokeniser, elements = learn_text(examples, how, (LINE_END,))
         if options.get("softmax") == "adaptive" and not options.get("cutoffs"):
             options["cutoffs"] = cutoffs_for(elements.counts or ())
         return cls({"elements": elements}, {"text": tokeniser}, **options)
@@ -212,21 +198,38 @@ class LanguageModel(Task):
         ids = np.full(example.above + len(tokens) + 1, self.line_end)
         ids[example.above : -1] = self.elements.encode(tokens)
         tokens = (*(LINE_END,) * example.above, *tokens, LINE_END)
-        if self.options["direction"] == "backward":  # a line's end stands before it
+        if self.is_backward:  # a line's end stands before it
             return Encoded(np.roll(ids, 1)[::-1], (tokens[-1], *tokens[:-1])[::-1])
         return Encoded(ids, tokens)
 
-    def _text(self, encoded: Sequence[Encoded]) -> NDArray[np.int64]:
-        """Running text as it is read."""
-        backward = self.options["direction"] == "backward"
-        return np.concatenate([e.ids for e in (reversed(encoded) if backward else encoded)])
+    @property
+    def is_backward(self) -> bool:
+        """Whether it reads a text from its end."""
+        return bool(self.options["direction"] == "backward")
 
-    def feed(self, encoded: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
+    def _text(self, examples: Sequence[Passage]) -> NDArray[np.int64]:
+        """Running text as it is read."""
+        lines = [self.encode(example).ids for example in examples]
+        return np.concatenate(lines[::-1] if self.is_backward else lines)
+
+    def feed(self, examples: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
+        """See `Task.feed`. A `LongText` of running lines is read from a `TokenFile`; of lines that stand apart each is
+        encoded and held.
+        """
         if self.options["lines"] == "apart":
-            return Shuffled(encoded, elements=elements, rows=rows, seed=seed)
-        ids = self._text(encoded)
+            return super().feed(examples, elements=elements, rows=rows, seed=seed)
         vary = self.options["windows"] == "random"
-        return Streams(ids, streams=rows, window=self.options["window"], vary=vary, seed=seed)
+        how: dict[str, Any] = {"streams": rows, "window": self.options["window"], "vary": vary, "seed": seed}
+        if isinstance(examples, LongText):
+            of = {"tokeniser": self.tokeniser.to_json(), "elements": list(self.elements)}
+            tokens = TokenFile(examples, self._ahead, symbols=len(self.elements), of=of)
+            return ShardedStreams(tokens, backward=self.is_backward, **how)
+        return Streams(self._text(examples), **how)
+
+    def _ahead(self, example: Passage) -> NDArray[np.int64]:
+        """A line's numbers in the order of the text, whichever way it is read."""
+        ids = self.encode(example).ids
+        return np.roll(ids[::-1], -1) if self.is_backward else ids
 
     def collate(self, encoded: Sequence[Any]) -> Batch:
         if isinstance(encoded[0], Window):
@@ -256,7 +259,7 @@ class LanguageModel(Task):
         how = Deciding(**options)
         if self.options["lines"] == "apart":
             return self.score(self.predict(examples, **options), examples)
-        ids = self._text([self.encode(self.read(example)) for example in examples])
+        ids = self._text([self.read(example) for example in examples])
         with self.evaluating():
             nats = self.reader(how).read(torch.from_numpy(ids.copy()))
         return _figures(nats.double().numpy(), float((ids == 0).mean()))
@@ -271,7 +274,7 @@ class LanguageModel(Task):
         how = Deciding(**options)
         if not how.learns and how.context == "line":
             return super().decide_all(encoded, rows=rows, elements=elements, **options)
-        backward = self.options["direction"] == "backward" and how.context == "text"
+        backward = self.is_backward and how.context == "text"
         reader, found = self.reader(how), []
         for one in reversed(encoded) if backward else encoded:
             if how.context == "line":
@@ -307,7 +310,7 @@ class LanguageModel(Task):
     @torch.no_grad()
     def generate(self, prompt: str, *, seed: int, sample: int, how: Sampling) -> Iterator[str]:
         """The prompt's lines are read first; where it ends in a line end, the text begins with a new line."""
-        if self.options["direction"] == "backward":
+        if self.is_backward:
             raise BadOption("a backward model reads a text from its end: there is no prompt that it goes on from")
         lines = prompt.split(LINE_END)
         ids = np.concatenate([self.encode(Passage(text=line)).ids for line in lines])[:-1]
@@ -322,7 +325,7 @@ class LanguageModel(Task):
         how = Deciding(**options)
         if how.learns:
             raise BadOption("a stream does not learn on: dynamic_rate and cache_size are for evaluate and predict")
-        if self.options["direction"] == "backward":
+        if self.is_backward:
             raise BadOption("a backward model reads a text from its end, which a stream has not")
         return LanguageStreamer(self.network, self.elements, self.tokeniser, how.likeliest, saved)
 
@@ -353,21 +356,6 @@ class LanguageModel(Task):
         if isinstance(raw, Passage):
             return raw
         return Passage(text=raw if isinstance(raw, str) else " ".join(raw))
-
-
-def reading(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a language model's options: how its reader is made, but for the sizes of its table."""
-    o = dict(options)
-
-    def make(size: int, units: int) -> Cell:
-        how = {"initialisation": o["initialisation"], "forget_bias": o["forget_bias"]}
-        made = make_cell(o["cell"], size, units, o["cell_options"], **how)
-        return WeightDrop(made, o["weight_drop"]) if o["weight_drop"] else made
-
-    last = o["word_size"] if o["tied"] == "yes" else o["hidden_size"]
-    units = [o["hidden_size"]] * (o["layers"] - 1) + [last] * (o["layers"] > 0)
-    rates = Rates(o["type_dropout"], o["embedding_dropout"], o["dropout"], o["output_dropout"])
-    return {"make": make, "units": units, "rates": rates}
 
 
 def _figures(nats: NDArray[np.float64], unknown: float) -> dict[str, float]:

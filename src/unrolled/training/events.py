@@ -7,6 +7,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What the training reads from is being made, where that takes long; before there is a plan.
+
+    Attributes:
+        done: training examples that it has.
+        total: that there are.
+    """
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Planned:
     """How far the training will go; fixed before the first step, so that the same plan gives the same weights.
 
@@ -82,4 +95,4 @@ class Saved:
     path: str
 
 
-Event = Planned | Step | Check | Saved
+Event = Prepared | Planned | Step | Check | Saved

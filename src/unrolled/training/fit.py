@@ -1,7 +1,7 @@
 """Training, as a generator that yields what happened. It prints nothing and calls nobody back.
 
     for event in fit(task, train, valid, minutes=5, checkpoints=folder):
-        match event: Planned | Step | Check | Saved
+        match event: Prepared | Planned | Step | Check | Saved
 
 Every random choice flows from `seed`: the order of the batches from (seed, epoch), dropout from a random stream of the
 training's own. Torch's stream is left where it was, and what is drawn from it between two events changes nothing. Nor
@@ -10,7 +10,6 @@ does a `fused.precision` around it: steps have the settings', checks float32, an
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -25,11 +24,12 @@ from torch import Tensor
 
 from unrolled import state as states
 from unrolled.data.feeds import Piece
+from unrolled.data.long_text import digest_of
 from unrolled.errors import BadData
 from unrolled.state import State
 from unrolled.tasks.base import Loss, Task
 from unrolled.training import averaging, budget, clip, optimizer, resume
-from unrolled.training.events import Check, Event, Planned, Saved, Step
+from unrolled.training.events import Check, Event, Planned, Prepared, Saved, Step
 from unrolled.training.precision import in_effect
 from unrolled.training.schedule import Schedule
 from unrolled.training.settings import Settings
@@ -67,6 +67,7 @@ def fit(
         CannotWrite: a checkpoint cannot be written; the last one is unchanged.
     """
     run = _Run(task, train, valid, settings or Settings(), seed, minutes, checkpoints)
+    yield from run.make()
     kept = resume.read(checkpoints) if resumed and checkpoints is not None else None
     if kept is not None:
         run.restore(kept)
@@ -101,8 +102,7 @@ class _Run:
         self.task, self.train, self.valid, self.settings, self.seed = task, train, valid, settings, seed
         self.minutes, self.checkpoints = minutes, checkpoints
         of = self.settings
-        encoded = [task.encode(example) for example in train]
-        self.feed = task.feed(encoded, elements=of.batch_elements, rows=of.batch_rows, seed=seed)
+        self.feed = task.feed(train, elements=of.batch_elements, rows=of.batch_rows, seed=seed)
         self.layers = task.layer_groups()
         self.parameters = [p for layer in self.layers for p in layer]
         self.engine = optimizer.make(self.layers, settings)
@@ -127,6 +127,12 @@ class _Run:
         self.since = self.last_saved = time.perf_counter()
 
     # ------------------------------------------------------------------ the plan
+
+    def make(self) -> Iterator[Prepared]:
+        """Wait for what the feed reads from. It is made once for many trainings: the clock starts behind it."""
+        for done, total in self.feed.make():
+            yield Prepared(done, total)
+        self.since = self.last_saved = time.perf_counter()
 
     def plan(self) -> None:
         """Fix how many epochs there will be."""
@@ -269,8 +275,8 @@ class _Run:
             **asdict(self.settings),
             "seed": self.seed,
             "minutes": self.minutes,
-            "training data": _digest(self.train),
-            "validation data": _digest(self.valid),
+            "training data": digest_of(self.train),
+            "validation data": digest_of(self.valid),
             **{f"shape of {name}": list(p.shape) for name, p in self.task.named_parameters()},
         }
         del found["checkpoint_seconds"]
@@ -324,10 +330,3 @@ class _Run:
         if carried is not None:
             self.carried = states.nested(carried, [leaves[str(place)] for place in range(len(leaves))])
         self.random = kept.tensors["random"]["torch"]
-
-
-def _digest(examples: Sequence[Any]) -> str:
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(repr(example).encode())
-    return f"{len(examples)} examples, sha256 {digest.hexdigest()[:16]}"

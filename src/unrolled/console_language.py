@@ -1,0 +1,73 @@
+"""How the command line shows what a language model says: texts, answers to a stream, fillings of a gap."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from unrolled import state as states
+from unrolled.api import Model
+from unrolled.data.pieces import Bytes, pieces
+
+
+def print_generated(prompt: str, texts: Iterable[Iterable[str]], *, as_json: bool) -> None:
+    """Texts behind their prompt, piece by piece as they come, an empty line between them; or one JSON object."""
+    if as_json:
+        print(json.dumps({"prompt": prompt, "texts": ["".join(parts) for parts in texts]}, ensure_ascii=False))
+        return
+    for number, parts in enumerate(texts):
+        print("\n" * bool(number) + prompt, end="", flush=True)
+        for piece in parts:
+            print(piece, end="", flush=True)
+        print()
+
+
+def stream(model: Model, kept: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
+    """Answer at each element of standard input; an interrupt ends it as the end of the input does.
+
+    kept: a file with the state to go on from, where it is there; it gets the state at the end.
+    """
+    saved = None if kept is None or not kept.exists() else states.load(kept)
+    streamer = model.stream(saved, **options)
+    show = partial(_show_answer, as_json=as_json)
+    with contextlib.suppress(KeyboardInterrupt):
+        for text in pieces(cast(Bytes, sys.stdin.buffer)):
+            for answer in streamer.read(text):
+                show(answer)
+            sys.stdout.flush()
+    for answer in streamer.finish():
+        show(answer)
+    if kept is not None:
+        states.save(streamer.state, kept)
+
+
+def _show_answer(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    """A JSON object, or tab-separated: the element, then its numbers, then pairs of a name and its probability."""
+    if as_json:
+        print(json.dumps(answer, ensure_ascii=False))
+        return
+    cells = []
+    for value in answer.values():
+        if isinstance(value, tuple):
+            cells += [f"{_visible(name)} {share:.4f}" for name, share in value]
+        else:
+            cells.append(f"{value:.3f}" if isinstance(value, float) else _visible(value))
+    print("\t".join(cells))
+
+
+def _visible(element: str) -> str:
+    return element.encode("unicode_escape").decode() if not element.isprintable() else element
+
+
+def print_comparison(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """What may fill a gap, the likeliest first; or one JSON object, in the order given."""
+    if as_json:
+        print(json.dumps({"alternatives": list(found)}, ensure_ascii=False))
+        return
+    for one in sorted(found, key=lambda one: one["bits"]):
+        print(f"{one['probability']:.4f}  {one['bits']:8.2f} bits  {one['alternative']}")

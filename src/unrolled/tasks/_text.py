@@ -1,0 +1,56 @@
+"""What a language model learns from a text before it is trained: how it is cut, and its different elements.
+
+Of a long text both are remembered, as its numbers are, since to count them takes longer than all else before the first
+step: a training that is resumed, or one of another size, does not count again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from unrolled.data import cache
+from unrolled.data.examples import Passage
+from unrolled.data.long_text import LongText, sampled
+from unrolled.data.tokenisers.base import Case, Tokeniser
+from unrolled.data.vocabulary import Vocabulary
+from unrolled.tasks._sides import tokeniser_for, vocabulary_of
+
+
+class Cutting(NamedTuple):
+    """Options of `LanguageModel.prepare`."""
+
+    tokens: str
+    pieces: int
+    case: Case
+    minimum_count: int
+    most: int | None
+
+
+def learn_text(examples: Sequence[Passage], how: Cutting, marks: tuple[str, ...]) -> tuple[Tokeniser, Vocabulary]:
+    """The tokeniser and the vocabulary of a text.
+
+    A `LongText` is gone through and not held: what grows with it is the count of its different elements alone. Pieces
+    are learnt from an even sample of its lines (`long_text.sampled`).
+
+    Args:
+        examples: its lines.
+        how: see there.
+        marks: symbols that are no elements of a line.
+    """
+    if not isinstance(examples, LongText):
+        return _learnt(examples, how, marks)
+    of = {"text": examples.fingerprint, "how": how._asdict(), "marks": marks}
+
+    def made() -> Any:
+        tokeniser, elements = _learnt(examples, how, marks)
+        return {"tokeniser": tokeniser.to_json(), "elements": elements.to_json()}
+
+    found = cache.remembered("vocabularies", of, made)
+    return Tokeniser.from_json(found["tokeniser"]), Vocabulary.from_json(found["elements"])
+
+
+def _learnt(examples: Sequence[Passage], how: Cutting, marks: tuple[str, ...]) -> tuple[Tokeniser, Vocabulary]:
+    tokeniser = tokeniser_for(how.tokens, (example.text for example in sampled(examples)), how.pieces, how.case)
+    counted = (tokeniser.tokens(example.text) for example in examples)
+    return tokeniser, vocabulary_of(counted, how.minimum_count, marks, how.most)
