@@ -126,3 +126,11 @@ def test_json_of_another_shape_is_refused(value, message):
     assert len(Vocabulary.from_json(GOOD)) == 2
     with pytest.raises(ValueError, match=message):
         Vocabulary.from_json(value)
+
+
+def test_symbols_that_must_be_known_come_last_and_were_never_seen() -> None:
+    words = Vocabulary.build([["b", "a", "b"]])
+    more = words.including(["a", "c", "c"])
+    assert more.symbols == ("<unk>", "b", "a", "c")
+    assert more.counts == (0, 2, 1, 0)
+    assert words.including([]) == words

@@ -83,6 +83,12 @@ class Vocabulary:
             kept.insert(0, (unknown, named + dropped))
         return cls(tuple(symbol for symbol, _ in kept), unknown, kind, tuple(count for _, count in kept))
 
+    def including(self, symbols: Iterable[str]) -> Vocabulary:
+        """The same, with those of these symbols that it has not, behind all others and never seen."""
+        more = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self]
+        counts = None if self.counts is None else (*self.counts, *(0 for _ in more))
+        return Vocabulary((*self.symbols, *more), self.unknown, self.kind, counts)
+
     def __len__(self) -> int:
         return len(self.symbols)
 

@@ -100,14 +100,25 @@ def said(
     for _ in range(how.length):
         (token,) = vocabulary.decode([next(drawn)])
         if token in how.stop:
-            return
+            break
+        text = tokeniser.text(line)
         if token == LINE_END:
+            yield text[shown:] + LINE_END
             line, shown = [], 0
-            yield LINE_END
             continue
         line.append(token)
         text = tokeniser.text(line)
         if text[shown:].strip() in how.stop:
             return
-        yield text[shown:]
-        shown = len(text)
+        # What is no whole character yet may become one.
+        whole = len(text.rstrip(HALF))
+        yield text[shown:whole]
+        shown = max(shown, whole)
+        if tokeniser.cuts_everywhere and shown == len(text):  # no token changes those before it
+            line, shown = [], 0
+    if rest := tokeniser.text(line)[shown:]:
+        yield rest
+
+
+HALF = "\ufffd"
+"""What stands for bytes that are no character."""

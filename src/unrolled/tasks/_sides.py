@@ -26,7 +26,7 @@ FEW = 1000
 SINGLE = 1.2
 """Blank-separated parts of a line, on average, up to which it is a word and cut into characters."""
 
-Cut = Literal["auto", "words", "characters", "blanks", "bpe", "unigram"]
+Cut = Literal["auto", "words", "characters", "bytes", "blanks", "bpe", "unigram"]
 Joining = Literal["apart", "joint"]
 LEARNT = ("bpe", "unigram")
 

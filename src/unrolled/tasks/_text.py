@@ -53,4 +53,5 @@ def learn_text(examples: Sequence[Passage], how: Cutting, marks: tuple[str, ...]
 def _learnt(examples: Sequence[Passage], how: Cutting, marks: tuple[str, ...]) -> tuple[Tokeniser, Vocabulary]:
     tokeniser = tokeniser_for(how.tokens, (example.text for example in sampled(examples)), how.pieces, how.case)
     counted = (tokeniser.tokens(example.text) for example in examples)
-    return tokeniser, vocabulary_of(counted, how.minimum_count, marks, how.most)
+    found = vocabulary_of(counted, how.minimum_count, marks, how.most)
+    return tokeniser, found.including(tokeniser.closed or ())

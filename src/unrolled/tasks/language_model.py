@@ -44,7 +44,7 @@ from unrolled.unroll.packing import equal
 GAP = "___"
 """In a text of which alternatives are compared."""
 
-Cut = Literal["words", "characters", "blanks", "bpe", "unigram"]
+Cut = Literal["words", "characters", "bytes", "blanks", "bpe", "unigram"]
 
 
 class Encoded(NamedTuple):
@@ -173,8 +173,8 @@ class LanguageModel(Task):
 
         Args:
             examples: its lines; those of a `LongText` are not held, see `learn_text`.
-            tokens: how it is cut: at `blanks`, into `words`, `characters`, or pieces of words that are learnt (`bpe`,
-                `unigram`).
+            tokens: how it is cut: at `blanks`, into `words`, `characters`, `bytes` (none of which is unknown), or into
+                pieces of words that are learnt (`bpe`, `unigram`).
             pieces: how many are learnt.
             case: `keep` it, or read all in `lower` case.
             minimum_count: an element seen less often is unknown.

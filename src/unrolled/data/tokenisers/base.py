@@ -35,6 +35,8 @@ class Tokeniser(ABC):
 
     cuts_everywhere: ClassVar[bool] = False
     """Whether the tokens of a text are those of its characters, one after the other, white space too."""
+    closed: ClassVar[tuple[str, ...] | None] = None
+    """All tokens that there can be, where they are few and known beforehand."""
 
     def __init__(self, *, case: Case = "keep") -> None:
         if case not in get_args(Case):
