@@ -1,0 +1,122 @@
+"""Does a language model of the same texts help a classifier? Equal time for both, pre-training included.
+
+    python benchmarks/pretraining.py --data FOLDER [--pretrain 15] [--tune 15] [--seeds 1 2 3]
+        [--language NAME=VALUE …] [--tuned NAME=VALUE …] [--scratch NAME=VALUE …]
+
+FOLDER holds the train, valid (if there is one) and test files of a data set of labelled texts. With each seed: a
+language model is trained on the texts of the training split, without their labels, for `--pretrain` minutes; a
+classifier that begins with it is trained for `--tune` minutes; and the same data get, for the sum of both, the classifier
+as it is by default (`scratch`), and one of the very same network as the tuned one whose layers begin anew (`same`).
+Whatever is chosen is chosen by the validation split, a tenth of the training split where there is none; the test split
+is looked at once by each. All runs are the commands of `unrolled`, one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from speed import machine, row, table
+
+from unrolled.data import splits
+from unrolled.data.examples import LabelledText
+
+LANGUAGE = ("tokens=blanks", "case=lower", "most=30000", "lines=apart", "hidden_size=256", "word_size=256")
+LANGUAGE += ("precision=bfloat16", "epochs=500")
+CLASSIFIER = ("tokens=blanks", "epochs=500")
+
+
+def unrolled(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "unrolled", *words], check=True)
+
+
+def settings(given: Sequence[str]) -> list[str]:
+    return [word for one in given for word in ("--set", one)]
+
+
+def texts(data: Path, folder: Path, seed: int) -> None:
+    """The training texts as those of a language model, a line each, the last twentieth to validate."""
+    loaded = splits.load(data, LabelledText, seed=seed)
+    lines = [" ".join(example.text.split()) + "\n" for example in loaded.train]
+    edge = len(lines) - len(lines) // 20
+    folder.mkdir(parents=True)
+    for name, part in (("train", lines[:edge]), ("valid", lines[edge:])):
+        (folder / f"{name}.txt").write_text("".join(part), encoding="utf-8")
+
+
+def figures(model: Path, data: Path) -> tuple[float, float]:
+    """Accuracy in validation, as the training saw it, and on the test split."""
+    found = json.loads((model / "metrics.json").read_bytes())["validation"]["accuracy"]
+    told = subprocess.run(
+        [sys.executable, "-m", "unrolled", "evaluate", str(model), "--data", str(data), "--json"],
+        check=True,
+        capture_output=True,
+    )
+    return found, json.loads(told.stdout)["metrics"]["accuracy"]
+
+
+def untrained(language: Path, place: Path, seed: int) -> None:
+    """A language model as that one is made, with the weights that it began with."""
+    import torch
+
+    from unrolled import bundle
+
+    task: Any = bundle.load(language)
+    torch.manual_seed(seed)
+    fresh = type(task)(task.vocabularies, task.tokenisers, **task.options)
+    bundle.save(fresh, place)
+
+
+def compare(given: argparse.Namespace, seed: int, place: Path) -> dict[str, tuple[float, float]]:
+    data, both = str(given.data), given.pretrain + given.tune
+    texts(given.data, place / "texts", seed)
+    common = ("--seed", str(seed), "--overwrite")
+    language, fresh = place / "language", place / "fresh"
+    unrolled("train", "language_model", "--data", str(place / "texts"), "--output", str(language), *common,
+             "--minutes", str(given.pretrain), *settings([*LANGUAGE, *given.language]))  # fmt: skip
+    untrained(language, fresh, seed)
+    runs = {
+        "tuned": (given.tune, [f"encoder={language}", *given.tuned]),
+        "same": (both, [f"encoder={fresh}", "layer_decay=1", "unfreeze=0", *given.tuned]),
+        "scratch": (both, given.scratch),
+    }
+    found = {}
+    for name, (minutes, options) in runs.items():
+        unrolled("train", "classifier", "--data", data, "--output", str(place / name), *common,
+                 "--minutes", str(minutes), *settings([*CLASSIFIER, *options]))  # fmt: skip
+        found[name] = figures(place / name, given.data)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--pretrain", type=float, default=15.0)
+    parser.add_argument("--tune", type=float, default=15.0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    for name in ("language", "tuned", "scratch"):
+        parser.add_argument(f"--{name}", nargs="+", default=[])
+    given = parser.parse_args()
+    found: dict[str, list[tuple[float, float]]] = {}
+    for seed in given.seeds:
+        place = Path(tempfile.mkdtemp())
+        for name, pair in compare(given, seed, place).items():
+            found.setdefault(name, []).append(pair)
+        shutil.rmtree(place)
+    print(f"\n{machine()}; seeds {' '.join(map(str, given.seeds))}.\n")
+    table(["classifier", "minutes", "validation", "test"])
+    for name, pairs in found.items():
+        minutes = f"{given.pretrain:g} + {given.tune:g}" if name == "tuned" else f"{given.pretrain + given.tune:g}"
+        row([name, minutes, *(f"{statistics.mean(part):.4f}" for part in zip(*pairs, strict=True))])
+
+
+if __name__ == "__main__":
+    main()
