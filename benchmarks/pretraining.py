@@ -5,8 +5,9 @@
 
 FOLDER holds the train, valid (if there is one) and test files of a data set of labelled texts. With each seed: a
 language model is trained on the texts of the training split, without their labels, for `--pretrain` minutes; a
-classifier that begins with it is trained for `--tune` minutes; and the same data get, for the sum of both, the classifier
-as it is by default (`scratch`), and one of the very same network as the tuned one whose layers begin anew (`same`).
+classifier that begins with it is trained for `--tune` minutes; and the same data get, for the sum of both, the
+classifier as it is by default (`scratch`), and one of the very same network as the tuned one whose layers begin anew
+(`same`).
 Whatever is chosen is chosen by the validation split, a tenth of the training split where there is none; the test split
 is looked at once by each. All runs are the commands of `unrolled`, one after the other.
 """
