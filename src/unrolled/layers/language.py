@@ -155,11 +155,13 @@ class LanguageNetwork(LanguageReader):
         """Of what the last layer gives, (elements, features) -> (elements, vocabulary)."""
         return self.softmax(self.projection(x))
 
-    @torch.no_grad()
-    def losses(self, ids: PackedSequence, due: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The cross-entropy of each element in nats, (elements,), and the state after."""
-        x, after = self.read(ids, state)
-        return self.softmax.losses(self.projection(x.data), due), after
+    def losses(self, x: Tensor, due: Tensor) -> Tensor:
+        """The cross-entropy of each element in nats, (elements,), without gradients.
+
+        x: (elements, features), what the last layer gives; due: (elements,), what follows.
+        """
+        with torch.no_grad():
+            return self.softmax.losses(self.projection(x), due)
 
 
 def _softmax(

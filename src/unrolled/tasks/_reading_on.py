@@ -114,7 +114,7 @@ class Reader:
         before = self.state
         with torch.no_grad():
             x, self.state = self.network.read(_stream(ids), before)
-            nats = self.network.softmax.losses(self.network.projection(x.data), due)
+            nats = self.network.losses(x.data, due)
             if self.cache is not None:
                 nats = self.cache.read(x.data, due, nats)
         if self.descent is not None:

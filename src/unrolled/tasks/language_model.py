@@ -295,7 +295,7 @@ class LanguageModel(Task):
     def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
         likeliest = Deciding(**options).likeliest
         x, _ = self.network.read(batch.read)
-        losses = self.network.softmax.losses(self.network.projection(x.data), batch.due)
+        losses = self.network.losses(x.data, batch.due)
         ends = caller_order(last(batch.read.batch_sizes), batch.read)
         probable = self.network.logits(x.data.index_select(0, ends)).softmax(1)
         rows = unpack_sequence(batch.read._replace(data=losses))
