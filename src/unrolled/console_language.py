@@ -47,14 +47,14 @@ def stream(model: Model, kept: Path | None, options: Mapping[str, Any], *, as_js
 
 
 def _show_answer(answer: Mapping[str, Any], *, as_json: bool) -> None:
-    """A JSON object, or tab-separated: the element, then its numbers, then pairs of a name and its probability."""
+    """A JSON object, or tab-separated: the element, names and numbers, and pairs of a name and its probability."""
     if as_json:
         print(json.dumps(answer, ensure_ascii=False))
         return
     cells = []
     for value in answer.values():
         if isinstance(value, tuple):
-            cells += [f"{_visible(name)} {share:.4f}" for name, share in value]
+            cells += [_visible(v) if isinstance(v, str) else f"{_visible(v[0])} {v[1]:.4f}" for v in value]
         else:
             cells.append(f"{value:.3f}" if isinstance(value, float) else _visible(value))
     print("\t".join(cells))

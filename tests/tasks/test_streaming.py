@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled import state as states
-from unrolled.data.examples import Passage
+from unrolled.data.examples import LabelledText, Pair, Passage, TaggedTokens
 from unrolled.data.tokenisers.base import PACKAGE, Tokeniser
+from unrolled.data.tokens import tokenise
 from unrolled.errors import BadOption
 from unrolled.lookup import find, names
 from unrolled.tasks import _cutting
 from unrolled.tasks._cutting import LINE_END, Cutter
+from unrolled.tasks.base import Task
 from unrolled.tasks.classifier import Classifier
 from unrolled.tasks.language_model import LanguageModel
+from unrolled.tasks.tagger import Tagger
+from unrolled.tasks.translator import Translator
 
 LINES = ["the dog barks (at the cat)", "", "the cat isn't here", "l'été, the dog sleeps  in the sun"]
 TEXT = LINE_END.join([*LINES, ""])
@@ -38,7 +43,8 @@ def in_pieces(text: str, cuts: list[int]) -> list[str]:
 @settings(max_examples=60, deadline=None)
 @given(text=st.text("ab's ￭-\n", max_size=40), cuts=st.lists(st.integers(0, 60), max_size=6))
 def test_however_a_text_is_parted_its_tokens_are_those_of_its_lines(kind: str, text: str, cuts: list[int]) -> None:
-    tokeniser, cutter = BUILT[kind], Cutter(BUILT[kind])
+    tokeniser = BUILT[kind]
+    cutter = Cutter(tokeniser.tokens, everywhere=tokeniser.cuts_everywhere)
     found = [token for piece in in_pieces(text, cuts) for token in cutter.cut(piece)]
     found += cutter.finish()
     *lines, rest = text.split(LINE_END)
@@ -48,7 +54,7 @@ def test_however_a_text_is_parted_its_tokens_are_those_of_its_lines(kind: str, t
 
 def test_a_piece_without_white_space_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_cutting, "LONGEST", 5)
-    cutter = Cutter(BUILT["blanks"])
+    cutter = Cutter(str.split, everywhere=False)
     assert list(cutter.cut("abc")) == []
     assert list(cutter.cut("def gh")) == ["abcdef"]
     assert list(cutter.cut("ijklmno")) == ["ghijklmno"]
@@ -63,7 +69,7 @@ def model(seed: int = 1, **options: Any) -> LanguageModel:
     return made.eval()
 
 
-def answers(task: LanguageModel, pieces: list[str], **options: Any) -> list[dict[str, Any]]:
+def answers(task: Task, pieces: list[str], **options: Any) -> list[dict[str, Any]]:
     streamer = task.stream(**options)
     found = [answer for piece in pieces for answer in streamer.read(piece)]
     return found + list(streamer.finish())
@@ -116,7 +122,7 @@ def test_a_state_of_another_model_is_refused() -> None:
     other = model(seed=7)
     with pytest.raises(BadOption, match="a stream's state of another model"):
         other.stream(kept)
-    with pytest.raises(BadOption, match="no state of a language model's stream"):
+    with pytest.raises(BadOption, match="no state of a stream"):
         other.stream(other.network.initial_state(1))
 
 
@@ -125,8 +131,75 @@ def test_what_cannot_stream_says_so() -> None:
         model(direction="backward").stream()
     with pytest.raises(BadOption, match="a stream does not learn on"):
         model().stream(cache_size=4)
-    from unrolled.data.examples import LabelledText
+    with pytest.raises(BadOption, match="a translator does not answer element by element"):
+        Translator.prepare([Pair(source="a b", target="b a")] * 2).stream()
 
-    texts = [LabelledText(text="a b", label="x"), LabelledText(text="c", label="y")]
-    with pytest.raises(BadOption, match="a classifier does not answer element by element"):
-        Classifier.prepare(texts).stream()
+
+# ------------------------------------------------------------------ taggers and classifiers
+
+
+SENTENCES = ["the dog barks at it", "go", "it isn't the dog's house"]
+
+
+def tagger(**options: Any) -> Tagger:
+    given = [TaggedTokens(tokens=tuple(tokenise(line)), tags=("X", "Y") * 9) for line in SENTENCES]
+    given = [replace(e, tags=e.tags[: len(e.tokens)]) for e in given]  # type: ignore[index]
+    torch.manual_seed(2)
+    return Tagger.prepare(given, **{"directions": "forward", "hidden_size": 5, "word_size": 4, **options}).eval()
+
+
+def classifier(**options: Any) -> Classifier:
+    given = [LabelledText(text=line, label=label) for line, label in zip(SENTENCES, ("a", "b", "a"), strict=True)]
+    if options.pop("many", False):
+        given = [replace(e, label=(e.label,)) for e in given]  # type: ignore[type-var]
+    torch.manual_seed(2)
+    return Classifier.prepare(given, **{"directions": "forward", "hidden_size": 5, "word_size": 4, **options}).eval()
+
+
+@pytest.mark.parametrize("options", [{}, {"connections": "skip", "cell": "gru"}, {"characters": "none", "layers": 1}])
+def test_a_tagger_s_answers_are_its_predictions(options: dict[str, Any]) -> None:
+    task = tagger(**options)
+    found = answers(task, ["the dog ba", "rks at it\ngo\n\nit isn't the d", "og's house"])
+    wanted = [pair for e in task.predict(SENTENCES) for pair in zip(e.tokens, e.tags, e.confidence, strict=True)]
+    assert [(a["element"], a["tag"]) for a in found] == [(token, tag) for token, tag, _ in wanted]
+    assert [a["confidence"] for a in found] == pytest.approx([p for *_, p in wanted], abs=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "mean_max"])
+@pytest.mark.parametrize("tokens", ["words", "characters"])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_classifier_s_answers_are_its_predictions_for_the_line_so_far(pooling: str, tokens: str, many: bool) -> None:
+    task = classifier(pooling=pooling, tokens=tokens, many=many)
+    found = iter(answers(task, ["the dog ba", "rks at it\ngo\nit isn't the d", "og's house"]))
+    for line in SENTENCES:
+        cut = tokenise(line, tokens)  # type: ignore[arg-type]
+        at = 0
+        for token in cut:
+            at = line.index(token, at) + len(token)
+            (so_far,), answer = task.predict([line[:at]]), next(found)
+            assert answer["element"] == token
+            assert dict(answer["probabilities"]) == pytest.approx(so_far.probabilities, abs=1e-5)
+            assert answer["label"] == so_far.label
+    assert next(found, None) is None
+
+
+def test_a_kept_tagger_goes_on_within_its_line(tmp_path: Path) -> None:
+    task, whole = tagger(), answers(tagger(), [SENTENCES[0]])
+    first = task.stream()
+    found = [*first.read("the dog "), *first.finish()]
+    states.save(first.state, tmp_path / "kept")
+    second = tagger().stream(states.load(tmp_path / "kept"))
+    found += [*second.read("barks at it"), *second.finish()]
+    assert [a["tag"] for a in found] == [a["tag"] for a in whole]
+    assert [a["confidence"] for a in found] == pytest.approx([a["confidence"] for a in whole], rel=1e-5)
+
+
+def test_what_needs_what_comes_later_does_not_stream() -> None:
+    for task, message in (
+        (tagger(directions="both"), "both directions cannot stream"),
+        (tagger(decoder="crf"), "a CRF needs the whole sentence"),
+        (classifier(directions="both"), "both directions cannot stream"),
+        (classifier(pooling="attention"), "this pooling looks back"),
+    ):
+        with pytest.raises(BadOption, match=message):
+            task.stream()

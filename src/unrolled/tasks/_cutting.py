@@ -6,9 +6,7 @@ perhaps at what stands before it: its tokens are given when the white space behi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from unrolled.data.tokenisers.base import Tokeniser
+from collections.abc import Callable, Iterator
 
 LINE_END = "\n"
 """The element that ends a line; before the first element of a text stands one, too."""
@@ -20,12 +18,13 @@ class Cutter:
     """Cuts one text.
 
     Args:
-        tokeniser: of its lines.
+        tokens: cuts a line.
+        everywhere: whether its tokens are those of its characters, one after the other, white space too.
         before: what `before` was when another one stopped; a text goes on from there.
     """
 
-    def __init__(self, tokeniser: Tokeniser, before: str = "") -> None:
-        self.tokeniser, self.pending = tokeniser, ""
+    def __init__(self, tokens: Callable[[str], list[str]], *, everywhere: bool, before: str = "") -> None:
+        self.tokens, self.everywhere, self.pending = tokens, everywhere, ""
         self.before = before
         """The last piece between white space of this line, whose tokens were given."""
 
@@ -46,8 +45,8 @@ class Cutter:
             yield from self._given(piece)
 
     def _more(self, text: str) -> Iterator[str]:
-        if self.tokeniser.cuts_everywhere:
-            yield from self.tokeniser.tokens(text)
+        if self.everywhere:
+            yield from self.tokens(text)
             return
         text = self.pending + text
         pieces = text.split()
@@ -57,6 +56,6 @@ class Cutter:
             yield from self._given(piece)
 
     def _given(self, piece: str) -> Iterator[str]:
-        before = self.tokeniser.tokens(self.before)
-        yield from self.tokeniser.tokens(f"{self.before} {piece}")[len(before) :]
+        before = self.tokens(self.before)
+        yield from self.tokens(f"{self.before} {piece}")[len(before) :]
         self.before = piece

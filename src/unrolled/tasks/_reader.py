@@ -33,6 +33,7 @@ from unrolled.layers.vectors import load_vectors
 from unrolled.layers.weight_drop import WeightDrop
 from unrolled.layers.zoneout import Zoneout
 from unrolled.lookup import Trained
+from unrolled.state import State
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._pretrained import Context, Contexts, Encoders, begin_with, copy_weights
 from unrolled.tasks._spellings import SpellingStore
@@ -237,16 +238,33 @@ class Reader(nn.Module):
 
         Raises `BadOption` where encoders read the whole text.
         """
-        if self.encoders is not None or self.stack is None:
+        if self.encoders is not None:
             raise BadOption("what pretrained encoders read is not streamed")
         for one in encoded:
             batch = self.collate([one])
             whole = self(batch).data
-            state, stepped = self.stack.initial_state(1), []
+            state, stepped = self.initial_state(1), []
             for x in self._vectors(batch).split(1):
-                output, state = self.stack.step(x, state)
-                stepped.append(torch.cat([output, x], dim=-1) if self.options.connections == "skip" else output)
+                vector, state = self._tick(x, state)
+                stepped.append(vector)
             yield whole, torch.cat(stepped)
+
+    def initial_state(self, rows: int) -> State:
+        return () if self.stack is None else self.stack.initial_state(rows)
+
+    def step(self, token: str, state: State) -> tuple[Tensor, State]:
+        """One token, for streams, without features and encoders -> its vector, (1, output), and the state after.
+
+        Raises `BadOption` where layers read backwards.
+        """
+        batch = self.collate([self.encode([token], {}, None, token)])
+        return self._tick(self._vectors(batch), state)
+
+    def _tick(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.stack is None:
+            return x, state
+        output, state = self.stack.step(x, state)
+        return torch.cat([output, x], dim=-1) if self.options.connections == "skip" else output, state
 
     def _spell(self, form: str) -> np.ndarray:
         known = self._spelled.get(form)

@@ -1,87 +1,79 @@
-"""A language model that answers at each element of a text as it comes: how surprising it was, and what may follow."""
+"""Answers to each element of a text as it comes, in constant memory: what the streams of all tasks share."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from unrolled.data.tokenisers.base import Tokeniser
-from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadOption
-from unrolled.layers.language import LanguageNetwork
 from unrolled.state import State
-from unrolled.tasks._cutting import LINE_END, Cutter
+from unrolled.tasks._cutting import Cutter
 from unrolled.tasks.base import Streamer
 
 
-class LanguageStreamer(Streamer):
-    """Answers are `element`, `bits` (-log2 of its probability), `following` (the likeliest next ones, each with its
-    probability).
+class TextStreamer(Streamer):
+    """A stream of text. `carried` is all that the next answer depends on, a state by name; a subclass has `begin`,
+    which makes it, and `answer`, which changes it.
 
     Args:
         network: is put into evaluation mode.
-        elements, tokeniser: of its text.
-        likeliest: how many next elements are named.
+        tokens, everywhere: as `Cutter` has them.
         saved: of another one's `state`.
 
     Raises `BadOption` where what was saved is no such state, or that of another model.
     """
 
     def __init__(
-        self,
-        network: LanguageNetwork,
-        elements: Vocabulary,
-        tokeniser: Tokeniser,
-        likeliest: int,
-        saved: State | None,
+        self, network: nn.Module, tokens: Callable[[str], list[str]], *, everywhere: bool, saved: State | None
     ) -> None:
-        self.network, self.elements, self.likeliest = network.eval(), elements, min(likeliest, len(elements))
+        network.eval()
         self.model = _fingerprint(network)
-        self.logs: Tensor
+        self.carried: dict[str, State] = {}
         if saved is None:
-            self.cutter = Cutter(tokeniser)
-            self._step(elements.index(LINE_END), network.initial_state(1))
+            self.cutter = Cutter(tokens, everywhere=everywhere)
+            self.begin()
             return
-        if not isinstance(saved, dict) or set(saved) != {"model", "before", "logs", "state"}:
-            raise BadOption("this is no state of a language model's stream")
+        if not isinstance(saved, dict) or set(saved) != {"model", "before", "carried"}:
+            raise BadOption("this is no state of a stream")
         if not torch.equal(saved["model"], self.model):
             raise BadOption("this is a stream's state of another model: it can go on with its own alone")
-        self.cutter = Cutter(tokeniser, bytes(saved["before"].tolist()).decode())
-        self.logs, self.after = saved["logs"], saved["state"]
+        self.cutter = Cutter(tokens, everywhere=everywhere, before=bytes(saved["before"].tolist()).decode())
+        self.carried = saved["carried"]
+
+    @abstractmethod
+    def begin(self) -> None:
+        """`carried` before the first element."""
+
+    @abstractmethod
+    def answer(self, token: str) -> dict[str, Any] | None:
+        """The answer to a token; None where there is none, as to a line's end."""
 
     def read(self, text: str) -> Iterator[dict[str, Any]]:
-        yield from map(self._answer, self.cutter.cut(text))
+        yield from self._answers(self.cutter.cut(text))
 
     def finish(self) -> Iterator[dict[str, Any]]:
-        yield from map(self._answer, self.cutter.finish())
+        yield from self._answers(self.cutter.finish())
 
     @property
     def state(self) -> State:
         before = torch.from_numpy(np.frombuffer(self.cutter.before.encode(), dtype=np.uint8).copy())
-        return {"model": self.model, "before": before, "logs": self.logs, "state": self.after}
+        return {"model": self.model, "before": before, "carried": self.carried}
 
-    def _answer(self, token: str) -> dict[str, Any]:
-        element = self.elements.index(token)
-        bits = -float(self.logs[element]) / math.log(2)
-        self._step(element, self.after)
-        probable = self.logs.topk(self.likeliest)
-        named = zip(self.elements.decode(probable.indices), probable.values.exp().tolist(), strict=True)
-        return {"element": token, "bits": bits, "following": tuple(named)}
-
-    @torch.no_grad()
-    def _step(self, element: int, state: State) -> None:
-        """Read on. `logs`: (vocabulary,), the logarithms of the probabilities of what comes then."""
-        logits, self.after = self.network.step(torch.tensor([element]), state)
-        self.logs = logits[0].log_softmax(0)
+    def _answers(self, tokens: Iterator[str]) -> Iterator[dict[str, Any]]:
+        for token in tokens:
+            with torch.no_grad():  # not around the yield: what happens there is others'
+                found = self.answer(token)
+            if found is not None:
+                yield found
 
 
-def _fingerprint(network: LanguageNetwork) -> Tensor:
+def _fingerprint(network: nn.Module) -> Tensor:
     """32 bytes that no other weights have."""
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():

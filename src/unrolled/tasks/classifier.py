@@ -7,6 +7,7 @@ the labels is taken, or, where several labels may hold at once, a sigmoid for ea
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -21,8 +22,10 @@ from unrolled.errors import BadData, UnknownName
 from unrolled.layers.pooling import AdditiveAttention, LastState, Max, Mean
 from unrolled.layers.stack import CellName
 from unrolled.metrics.classification import classification_scores, multilabel_scores
+from unrolled.state import State
+from unrolled.tasks._label_streams import LabelStreamer
 from unrolled.tasks._reader import Batch, Encoded, Encoder, Reader, ReaderOptions, balanced, begun, layer_groups
-from unrolled.tasks.base import NEVER_SEEN, Loss, Task
+from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
 
 POOLINGS: dict[str, tuple[type[nn.Module], ...]] = {
     "last": (LastState,),
@@ -201,6 +204,12 @@ class Classifier(Task):
         if self.options["decision"] == "many":
             return multilabel_scores(right, guessed)
         return classification_scores([label for (label,) in right], [label for (label,) in guessed])
+
+    def stream(self, saved: State | None = None, **options: Any) -> Streamer:
+        rule = self.options["tokens"]
+        how: dict[str, Any] = {"labels": self.labels.symbols, "many": self.options["decision"] == "many"}
+        how |= {"poolings": self.poolings, "output": self.output, "everywhere": rule == "characters"}
+        return LabelStreamer(self, self.reader, partial(tokenise, rule=rule), saved=saved, **how)
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:

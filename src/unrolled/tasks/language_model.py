@@ -34,9 +34,9 @@ from unrolled.state import State
 from unrolled.tasks._cutting import LINE_END
 from unrolled.tasks._generating import Sampling, elements, said
 from unrolled.tasks._language import network_of
+from unrolled.tasks._language_stream import LanguageStreamer
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._reading_on import Reader, ReadingOn
-from unrolled.tasks._streaming import LanguageStreamer
 from unrolled.tasks._text import Cutting, learn_text
 from unrolled.tasks.base import Loss, Streamer, Task
 from unrolled.unroll.packing import equal

@@ -8,6 +8,7 @@ arXiv:1603.01360). Where the tags are BIO, a CRF gives sequences that are valid 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,11 +21,13 @@ from unrolled.data.examples import TaggedTokens
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
-from unrolled.errors import BadData, UnknownName
+from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.layers.crf import CRF, bio_constraints
 from unrolled.layers.stack import CellName
 from unrolled.metrics.spans import is_bio, span_scores
 from unrolled.metrics.tagging import token_scores
+from unrolled.state import State
+from unrolled.tasks._label_streams import TagStreamer
 from unrolled.tasks._reader import (
     Batch,
     Encoded,
@@ -36,7 +39,7 @@ from unrolled.tasks._reader import (
     layer_groups,
     lengths_of,
 )
-from unrolled.tasks.base import NEVER_SEEN, Loss, Task
+from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
 
 
 class Tagger(Task):
@@ -235,6 +238,13 @@ class Tagger(Task):
         if self.holds_spans:
             scores.update(span_scores(right, guessed))
         return scores
+
+    def stream(self, saved: State | None = None, **options: Any) -> Streamer:
+        if self.crf is not None:
+            raise BadOption("a CRF needs the whole sentence and cannot stream: train with decoder=softmax")
+        cut = partial(tokenise, rule="words")
+        how: dict[str, Any] = {"output": self.output, "tags": self.tags.symbols}
+        return TagStreamer(self, self.reader, cut, everywhere=False, saved=saved, **how)
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
