@@ -92,6 +92,16 @@ def test_the_element_at_which_a_token_is_known_ends_or_begins_it(kind: str, case
             at = last + 1
 
 
+def test_an_element_that_is_unknown_for_its_marks_alone_is_the_most_frequent_without_them() -> None:
+    """The language model saw a full stop behind words only, the tagger's tokens have blanks between them."""
+    model = language("words")
+    assert "." not in model.elements
+    assert "￭." in model.elements
+    found = pretrained(model).encode("A film .", ["A", "film", "."])
+    assert model.elements.decode(found.ids) == ("\n", "A", "film", "￭.")
+    assert model.elements.decode(pretrained(model).encode("A zebra", ["A", "zebra"]).ids) == ("\n", "A", "<unk>")
+
+
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_the_vectors_are_those_of_the_language_model_for_the_text_alone(direction: str) -> None:
     model = language("characters", direction)

@@ -10,6 +10,7 @@ The models stay as they are, or learn on with the rest (ULMFiT, Howard & Ruder 2
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +65,8 @@ class Pretrained(nn.Module):
         """tokens: of the text, in its order; what stands between them is passed over."""
         cut = self.tokeniser.tokens(text)
         ids = self.elements.encode(cut)
+        for place in np.flatnonzero(ids == 0):
+            ids[place] = self._alike.get(self._surface(cut[place]), 0)
         first, last = _spans(text, tokens)
         ends = np.cumsum([self._length(element) for element in cut])
         if self.backward:
@@ -96,11 +99,25 @@ class Pretrained(nn.Module):
         found = [list(layer.parameters()) for layer in self.reader.stack.layers]
         return [*reversed(found), list(self.reader.embedding.parameters())]
 
+    @cached_property
+    def _alike(self) -> dict[str, int]:
+        """What elements stand for -> the most frequent of those that stand for it. They may differ in marks of what
+        stood beside them, and a task's tokens have other neighbours than the language model's text had.
+        """
+        found: dict[str, int] = {}
+        for number, element in enumerate(self.elements.symbols[1:], 1):
+            found.setdefault(self._surface(element), number)
+        return found
+
+    def _surface(self, element: str) -> str:
+        """What an element stands for, white space left out."""
+        return "".join(self.tokeniser.text([element]).split())
+
     def _length(self, element: str) -> int:
         """How many characters of the text an element stands for, white space not counted."""
         known = self._lengths.get(element)
         if known is None:
-            known = self._lengths[element] = _dense(self.tokeniser.text([element]))
+            known = self._lengths[element] = len(self._surface(element))
         return known
 
 
@@ -201,7 +218,3 @@ def _spans(text: str, tokens: Sequence[str]) -> tuple[NDArray[np.int64], NDArray
         first.append(begin)
         last.append(min(at, len(text)))
     return seen[first], seen[last]
-
-
-def _dense(text: str) -> int:
-    return sum(not character.isspace() for character in text)
