@@ -19,10 +19,11 @@ from unrolled.cells.lstm_peephole import LSTMPeephole
 from unrolled.cells.lstm_projected import LSTMProjected
 from unrolled.cells.mingru import MinGRU
 from unrolled.cells.minlstm import MinLSTM
+from unrolled.cells.mogrifier import Mogrifier
 from unrolled.errors import BadOption
 
-ALL = (Elman, GRU, GRUCho, LSTM, LSTMCoupled, LSTMLayerNorm, LSTMPeephole, LSTMProjected)
-WITH_FORGET_GATE = (LSTM, LSTMCoupled, LSTMLayerNorm, LSTMPeephole, LSTMProjected)
+ALL = (Elman, GRU, GRUCho, LSTM, LSTMCoupled, LSTMLayerNorm, LSTMPeephole, LSTMProjected, Mogrifier)
+WITH_FORGET_GATE = (LSTM, LSTMCoupled, LSTMLayerNorm, LSTMPeephole, LSTMProjected, Mogrifier)
 WITH_UPDATE_GATE = (GRU, GRUCho)
 HIDDEN = 64
 
