@@ -70,6 +70,21 @@ def test_a_word_of_characters_is_known_behind_its_last_and_backwards_behind_its_
     assert back.places.tolist() == [5, 2]
 
 
+def test_a_word_of_bytes_is_known_behind_the_last_of_its_last_character() -> None:
+    """né €: n, two bytes, a blank, three bytes; the blank between them is of two bytes, too, and counts as none."""
+    text, tokens = "né\u00a0€", ["né", "€"]
+    torch.manual_seed(0)
+    made = [
+        language_model.LanguageModel.prepare([Passage(text=text)], tokens="bytes", direction=d)
+        for d in ("forward", "backward")
+    ]
+    ahead, back = (Pretrained(m.options, m.elements, m.tokeniser).encode(text, tokens) for m in made)
+    assert made[0].elements.decode(ahead.ids)[1:4] == ("n", "<0xC3>", "<0xA9>")
+    assert ahead.places.tolist() == [3, 8]
+    assert made[1].elements.decode(back.ids)[1:4] == ("<0xAC>", "<0x82>", "<0xE2>")
+    assert back.places.tolist() == [8, 3]
+
+
 @pytest.mark.parametrize("case", ["keep", "lower"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("text", [*TEXTS, "unseen wörds, 'quoted'"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ class Pretrained(nn.Module):
         self.elements, self.tokeniser = elements, tokeniser
         self.reader = reader_of(options, elements)
         self.output_size = self.reader.stack.output_size
-        self._lengths: dict[str, int] = {}
+        self._lengths: dict[tuple[str, ...], int] = {}
 
     def encode(self, text: str, tokens: Sequence[str]) -> Context:
         """tokens: of the text, in its order; what stands between them is passed over."""
@@ -68,7 +69,7 @@ class Pretrained(nn.Module):
         for place in np.flatnonzero(ids == 0):
             ids[place] = self._alike.get(self._surface(cut[place]), 0)
         first, last = _spans(text, tokens)
-        ends = np.cumsum([self._length(element) for element in cut])
+        ends = self._ends(cut)
         if self.backward:
             # Behind its first element, counted from the end of the text; the line end stands before all.
             places = len(ids) - np.searchsorted(ends, first, side="right")
@@ -109,16 +110,29 @@ class Pretrained(nn.Module):
             found.setdefault(self._surface(element), number)
         return found
 
-    def _surface(self, element: str) -> str:
-        """What an element stands for, white space left out."""
-        return "".join(self.tokeniser.text([element]).split())
+    def _ends(self, cut: Sequence[str]) -> NDArray[np.int64]:
+        """How many characters of the text there are up to each element, white space not counted.
 
-    def _length(self, element: str) -> int:
-        """How many characters of the text an element stands for, white space not counted."""
-        known = self._lengths.get(element)
+        A character of several elements is there with the one of them that is read last.
+        """
+        if not self.tokeniser.cuts_everywhere:
+            return np.cumsum([self._length((element,)) for element in cut])
+        starts = np.flatnonzero(self.tokeniser.begins(cut)).tolist()
+        lengths = np.zeros(len(cut), dtype=np.int64)
+        for start, stop in pairwise([*starts, len(cut)]):
+            lengths[start if self.backward else stop - 1] = self._length(tuple(cut[start:stop]))
+        return np.cumsum(lengths)
+
+    def _length(self, elements: tuple[str, ...]) -> int:
+        """How many characters of the text such elements stand for, white space not counted."""
+        known = self._lengths.get(elements)
         if known is None:
-            known = self._lengths[element] = len(self._surface(element))
+            known = self._lengths[elements] = len(self._surface(*elements))
         return known
+
+    def _surface(self, *elements: str) -> str:
+        """What elements stand for, white space left out."""
+        return "".join(self.tokeniser.text(elements).split())
 
 
 class Encoders(nn.Module):

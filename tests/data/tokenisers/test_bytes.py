@@ -32,6 +32,13 @@ def test_what_is_no_character_is_marked_and_never_an_error() -> None:
     assert tokeniser.text(tokeniser.tokens("\ud800!")) == "\ufffd!"
 
 
+def test_a_character_begins_with_its_first_byte_as_a_word_of_characters_does() -> None:
+    tokens = Bytes().tokens("é€ a")
+    assert Bytes().begins(tokens) == [True, False, True, False, False, True, True]
+    assert Bytes().begins(tokens[1:2]) == [True]
+    assert sum(Bytes().begins(tokens)) == len("é€ a")
+
+
 def test_a_language_model_of_bytes_knows_every_text() -> None:
     torch.manual_seed(1)
     model = LanguageModel.prepare([Passage(text="plain text")] * 3, tokens="bytes", hidden_size=4, word_size=4)

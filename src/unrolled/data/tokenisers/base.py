@@ -74,7 +74,7 @@ class Tokeniser(ABC):
 
     @abstractmethod
     def begins(self, tokens: Sequence[str]) -> list[bool]:
-        """Which tokens begin a word; the first always does."""
+        """Which tokens begin a word; the first always does. One that cuts everywhere says where characters begin."""
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from unrolled.data.tokenisers.base import Rule
 
@@ -12,6 +12,8 @@ NAMES = tuple(chr(byte) if byte < 128 else f"<0x{byte:02X}>" for byte in range(2
 text that holds it each character is a token.
 """
 _BYTES = {name: bytes([byte]) for byte, name in enumerate(NAMES)}
+_GOING_ON = frozenset(NAMES[0x80:0xC0])
+"""Second and later bytes of a character."""
 _BROKEN = re.compile("[\ud800-\udfff]")
 
 
@@ -35,3 +37,6 @@ class Bytes(Rule):
         return b"".join(_BYTES.get(token) or token.encode(errors="replace") for token in tokens).decode(
             errors="replace"
         )
+
+    def begins(self, tokens: Sequence[str]) -> list[bool]:
+        return [place == 0 or token not in _GOING_ON for place, token in enumerate(tokens)]
