@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from unrolled.data.examples import Origin, Pair
+from unrolled.data.tokenisers.bytes import Bytes
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.kernels import library
 from unrolled.tasks.translator import Translator
@@ -96,6 +97,17 @@ def test_ways_of_cutting_are_found_by_the_look_of_the_texts() -> None:
     learnt = Translator.prepare(running, **TINY, pieces=300)
     assert [learnt.tokenisers[side].name for side in ("source", "target")] == ["bpe", "bpe"]
     assert learnt.metric == "bleu"
+
+
+@pytest.mark.parametrize("joining", ["apart", "joint"])
+def test_of_bytes_each_is_known_on_both_sides_however_rare_it_is(joining: str) -> None:
+    task = Translator.prepare(
+        examples(), **TINY, joining=joining, source_tokens="bytes", target_tokens="bytes", minimum_count=1000
+    )
+    for side in (task.source, task.target):
+        assert (side.encode(side.tokeniser.tokens("né 日本 \x00\x7f <0xC3> <begin>")) != 0).all()
+        assert len(side.encode(Bytes.closed)) == len(set(side.encode(Bytes.closed).tolist()) - {0}) == 256
+    assert (task.vocabularies["source"] == task.vocabularies["target"]) is (joining == "joint")
 
 
 def test_a_joint_vocabulary_is_one_and_can_tie_everything() -> None:

@@ -74,8 +74,9 @@ def learn_sides(
     ahead, back = tokenisers_for(sources, targets, {**cutting, "joining": joining, "case": case})
     read, said = ahead.tokens_of_all(sources), back.tokens_of_all(targets)
     options.setdefault("longest_said", 3 * max(map(len, said)) + 10)
-    vocabularies = vocabularies_of(read, said, minimum_count=minimum_count, joining=joining, marks=marks)
-    return vocabularies, {"source": ahead, "target": back}
+    counted = vocabularies_of(read, said, minimum_count=minimum_count, joining=joining, marks=marks)
+    tokenisers = {"source": ahead, "target": back}
+    return {side: counted[side].including(tokenisers[side].closed or ()) for side in counted}, tokenisers
 
 
 def tokenisers_for(

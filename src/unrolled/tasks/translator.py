@@ -116,8 +116,9 @@ class Translator(Transducer):
 
         Args:
             examples: with their targets.
-            source_tokens, target_tokens: how texts are cut: into `words`, `characters`, what stands between `blanks`,
-                or pieces of words that are learnt (`bpe`, `unigram`); `auto`: by what they look like.
+            source_tokens, target_tokens: how texts are cut: into `words`, `characters`, `bytes` (none of which is
+                unknown), what stands between `blanks`, or pieces of words that are learnt (`bpe`, `unigram`); `auto`:
+                by what they look like.
             pieces: how many are learnt.
             minimum_count: a token seen less often is unknown.
             options: of the constructor.
