@@ -118,7 +118,11 @@ def test_the_commands_that_are_shown_exist():
 
 @pytest.mark.parametrize(
     ("name", "package", "laws"),
-    [("mgu", "cells", "test_every_cell.py"), ("sms", "data/formats", "test_every_format.py")],
+    [
+        ("mgu", "cells", "test_every_cell.py"),
+        ("sms", "data/formats", "test_every_format.py"),
+        ("digits", "data/tokenisers", "test_every_tokeniser.py"),
+    ],
 )
 def test_what_a_stranger_adds_is_found_and_obeys_the_laws(name: str, package: str, laws: str, tmp_path: Path):
     written = []
