@@ -59,3 +59,13 @@ def test_a_character_is_shown_when_it_is_whole(before: str) -> None:
 
 def test_bytes_that_stay_broken_are_shown_when_nothing_can_mend_them() -> None:
     assert "".join(pieces(["<0xE2>", "<0x82>", "x", "<0xC3>", "\n", "<0xC3>"])) == "\ufffdx\ufffd\n\ufffd"
+
+
+@given(
+    st.lists(st.sampled_from(["\n", "a", *(f"<0x{byte:02X}>" for byte in "€é😀\ufffd".encode()), "<0xFF>"])),
+    st.sampled_from(["", "né", "\ufffd"]),
+)
+def test_the_pieces_of_any_bytes_are_the_text_of_all_of_them(tokens: list[str], before: str) -> None:
+    if tokens:
+        whole = before.encode() + b"".join(bytes([NAMES.index(token)]) for token in tokens)
+        assert before + "".join(pieces(tokens, before)) == whole.decode(errors="replace")
