@@ -30,11 +30,13 @@ STILL: dict[str, Any] = {"dropout": 0.0, "embedding_dropout": 0.0}
 DRY: dict[str, Any] = {"type_dropout": 0.0, "embedding_dropout": 0.0, "dropout": 0.0}
 
 
-def language(tokens: str = "words", direction: str = "forward", case: str = "keep") -> language_model.LanguageModel:
+def language(
+    tokens: str = "words", direction: str = "forward", case: str = "keep", **rates: float
+) -> language_model.LanguageModel:
     torch.manual_seed(3)
     lines = [Passage(text=text) for text in TEXTS * 4]
     how: dict[str, Any] = {"tokens": tokens, "direction": direction, "case": case, "pieces": 40}
-    return language_model.LanguageModel.prepare(lines, hidden_size=7, word_size=6, **how, **DRY).eval()
+    return language_model.LanguageModel.prepare(lines, hidden_size=7, word_size=6, **{**how, **DRY, **rates}).eval()
 
 
 def pretrained(model: language_model.LanguageModel) -> Pretrained:
@@ -295,10 +297,20 @@ def test_what_is_no_language_model_is_refused(folders: list[str], tmp_path: Path
         Classifier(encoder=[str(tmp_path / "nothing")]).fit(examples() * 2, epochs=1)
 
 
+RATES = {"type_dropout": 0.1, "embedding_dropout": 0.4, "dropout": 0.6, "weight_drop": 0.2}
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.0])
+def test_the_rates_of_an_encoder_s_dropout_are_scaled_where_it_learns_on(scale: float) -> None:
+    reader = classifying([language(**RATES)], encoder_rates=scale).reader.encoders.models[0].reader  # type: ignore
+    found = (reader.types.p, reader.vectors.p, reader.stack.between.p, reader.stack.layers[0].cell.p)
+    assert found == pytest.approx((0.1 * scale, 0.4 * scale, 0.6 * scale, 0.2 * scale))
+    with pytest.raises(BadOption, match="encoder_rates must be in"):
+        classifying([language()], encoder_rates=-1.0)
+
+
 def test_a_frozen_encoder_drops_nothing_in_training() -> None:
-    model = language()
-    model.options["embedding_dropout"] = 0.9
-    task = classifying([model], encoder_training="frozen").train()
+    task = classifying([language(**RATES)], encoder_training="frozen").train()
     batch = task.collate([task.encode(example) for example in examples()])
     assert task.reader.encoders is not None
     (a,), (b,) = task.reader.encoders(batch.contexts), task.reader.encoders(batch.contexts)

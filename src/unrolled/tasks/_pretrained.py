@@ -23,6 +23,8 @@ from torch.nn.utils.rnn import PackedSequence
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadOption
+from unrolled.layers.dropout import EmbeddingDropout, LockedDropout
+from unrolled.layers.weight_drop import WeightDrop
 from unrolled.tasks._cutting import LINE_END
 from unrolled.tasks._language import reader_of
 from unrolled.tasks._packing import packed, packing
@@ -141,7 +143,8 @@ class Encoders(nn.Module):
     Args:
         options: of each; `direction` among them.
         vocabularies, tokenisers: of which `encoder.0.elements` and `encoder.0.text` are the first one's.
-        tuned: whether they learn on; else they have no gradient and drop nothing.
+        rates: what their rates of dropout are multiplied by while they learn on; None: they do not learn on, have no
+            gradient and drop nothing.
     """
 
     def __init__(
@@ -150,14 +153,17 @@ class Encoders(nn.Module):
         vocabularies: Mapping[str, Vocabulary],
         tokenisers: Mapping[str, Tokeniser],
         *,
-        tuned: bool,
+        rates: float | None,
     ) -> None:
         super().__init__()
         names = [(f"encoder.{k}.elements", f"encoder.{k}.text") for k in range(len(options))]
         each = zip(options, names, strict=True)
         self.models = nn.ModuleList(Pretrained(o, vocabularies[v], tokenisers[t]) for o, (v, t) in each)
-        self.tuned = tuned
-        if not tuned:
+        self.tuned = rates is not None
+        for module in self.modules():
+            if isinstance(module, (EmbeddingDropout, LockedDropout, WeightDrop)):
+                module.p *= rates or 0.0
+        if not self.tuned:
             self.requires_grad_(False)
         self.output_size = sum(model.output_size for model in self._each())
         self.backward_size = sum(model.output_size for model in self._each() if model.backward)

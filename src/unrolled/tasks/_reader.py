@@ -68,6 +68,7 @@ class ReaderOptions:
     encoders: Sequence[Mapping[str, Any]]
     encoder_training: Literal["tuned", "frozen"]
     encoder_dropout: float
+    encoder_rates: float
     cell_options: Mapping[str, Any] | None = None
 
     @classmethod
@@ -79,6 +80,8 @@ class ReaderOptions:
             raise BadOption(f"word_dropout must be 0 or more, not {options['word_dropout']}")
         if not options["encoders"] and not (options["layers"] and options["word_size"]):
             raise BadOption("layers and word_size must be 1 or more where there is no encoder")
+        if not 0 <= options["encoder_rates"] <= 1:
+            raise BadOption(f"encoder_rates must be in [0, 1], not {options['encoder_rates']}")
         return cls(
             **{f.name: options[f.name] for f in fields(cls) if f.name != "encoders"}, encoders=options["encoders"] or ()
         )
@@ -146,8 +149,8 @@ class Reader(nn.Module):
             size += self.spelling.output_size
         self.features = nn.ModuleDict({name: Embedding(len(v), o.feature_size) for name, v in features.items()})
         size += o.feature_size * len(self.features)
-        tuned = o.encoder_training == "tuned"
-        self.encoders = Encoders(o.encoders, vocabularies, tokenisers, tuned=tuned) if o.encoders else None
+        rates = o.encoder_rates if o.encoder_training == "tuned" else None
+        self.encoders = Encoders(o.encoders, vocabularies, tokenisers, rates=rates) if o.encoders else None
         self.encoder_dropout = nn.Dropout(o.encoder_dropout)
         size += 0 if self.encoders is None else self.encoders.output_size
         self.embedding_dropout = LockedDropout(o.embedding_dropout)

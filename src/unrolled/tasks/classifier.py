@@ -49,7 +49,8 @@ class Classifier(Task):
         class_weights: `balanced` weighs a label's texts by the inverse of its frequency; `none`.
         cell, hidden_size, layers, directions, connections, word_size, characters, character_size, character_hidden,
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
-            chrono, cell_options, encoders, encoder_training, encoder_dropout: as in `Tagger`.
+            chrono, cell_options, encoders, encoder_training, encoder_dropout, encoder_rates: as in
+            `Tagger`.
     """
 
     example = LabelledText
@@ -92,6 +93,7 @@ class Classifier(Task):
         encoders: list[dict[str, Any]] | None = None,
         encoder_training: Literal["tuned", "frozen"] = "tuned",
         encoder_dropout: float = 0.0,
+        encoder_rates: float = 0.5,
     ) -> None:
         super().__init__(vocabularies, tokenisers)
         self.labels = vocabularies["labels"]
@@ -121,7 +123,8 @@ class Classifier(Task):
             minimum_count: a word seen less often is unknown.
             vectors: a GloVe or fastText `.vec` file whose vectors words begin with; sets `word_size`.
             encoder: folders of trained language models, whose layers are below its own. Where nothing else is said it
-                then has no recurrence and no table of words beside them, and pools their largest and mean values.
+                then has no recurrence and no table of words beside them, pools their largest and mean values, and drops
+                less.
             options: of the constructor.
 
         Raises:
@@ -132,7 +135,8 @@ class Classifier(Task):
         for example in examples:
             _must_have_label(example)
         if encoder:
-            options = {"layers": 0, "word_size": 0, "pooling": "mean_max", **options}
+            plain = {"layers": 0, "word_size": 0, "pooling": "mean_max", "embedding_dropout": 0.0, "dropout": 0.4}
+            options = {**plain, **options}
         options.setdefault("decision", "one" if isinstance(examples[0].label, str) else "many")
         how = options.get("tokens", "words")
         cut = [tokenise(example.text, how) for example in examples]

@@ -73,6 +73,7 @@ class Tagger(Task):
             and `word_size` may be 0: then there are no further recurrences, no table of words.
         encoder_training: whether they learn on (`tuned`) or not (`frozen`).
         encoder_dropout: rate of dropout on their vectors.
+        encoder_rates: what their own rates of dropout are multiplied by, where they learn on.
     """
 
     example = TaggedTokens
@@ -113,6 +114,7 @@ class Tagger(Task):
         encoders: list[dict[str, Any]] | None = None,
         encoder_training: Literal["tuned", "frozen"] = "frozen",
         encoder_dropout: float = 0.0,
+        encoder_rates: float = 0.5,
     ) -> None:
         super().__init__(vocabularies, tokenisers)
         self.tags = vocabularies["tags"]

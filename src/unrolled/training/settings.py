@@ -57,8 +57,8 @@ class Settings:
     averaging: Literal["none", "exponential", "triggered"] = "none"
     average_decay: float = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
-    layer_decay: float = 0.4
-    unfreeze: float = 0.25
+    layer_decay: float = 0.7
+    unfreeze: float = 0.1
     checks: int = 10
     checkpoint_seconds: float = 30.0
 
