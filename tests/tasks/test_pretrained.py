@@ -116,6 +116,8 @@ def test_an_element_that_is_unknown_for_its_marks_alone_is_the_most_frequent_wit
     assert "￭." in model.elements
     found = pretrained(model).encode("A film .", ["A", "film", "."])
     assert model.elements.decode(found.ids) == ("\n", "A", "film", "￭.")
+    letters = pretrained(language("characters")).encode("A\u2003f", ["A", "f"])
+    assert language("characters").elements.decode(letters.ids) == ("\n", "A", "<unk>", "f")
     assert model.elements.decode(pretrained(model).encode("A zebra", ["A", "zebra"]).ids) == ("\n", "A", "<unk>")
 
 

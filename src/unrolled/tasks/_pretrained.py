@@ -109,7 +109,8 @@ class Pretrained(nn.Module):
         """
         found: dict[str, int] = {}
         for number, element in enumerate(self.elements.symbols[1:], 1):
-            found.setdefault(self._surface(element), number)
+            if surface := self._surface(element):
+                found.setdefault(surface, number)
         return found
 
     def _ends(self, cut: Sequence[str]) -> NDArray[np.int64]:
