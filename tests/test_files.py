@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from unrolled import files
 from unrolled.errors import CannotWrite
 from unrolled.files import COMPLETE, STAGED, finish, locate, replace_files, write_whole
 
@@ -348,3 +349,25 @@ def test_a_name_that_leads_elsewhere_or_is_the_journals_is_refused(tmp_path: Pat
         replace_files(tmp_path / "model", {"config.json": b"new", name: b""})
     assert read(tmp_path / "model") == OLD
     assert listing(tmp_path / "model") == sorted(OLD)
+
+
+def test_what_a_killed_writer_left_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
+    kept = [".lock", "history.csv", ".history.csv", ".notes.0123456789abcdef0", ".hidden.2c54bedf09988zzz"]
+    for name in (*kept, ".history.csv.2c54bedf099889d8"):
+        (tmp_path / name).write_text("x")
+    files.sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_file_that_is_being_written_has_a_name_that_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "replace", killed)
+    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_whole(tmp_path / "history.csv", b"x")
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 1
+    files.sweep(tmp_path)
+    assert not list(tmp_path.iterdir())

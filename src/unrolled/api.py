@@ -106,6 +106,7 @@ def train(recipe: Recipe, *, resumed: bool = False, overwrite: bool = False) -> 
     with _alone_in(folder):
         _must_be_free(folder, recipe, resumed=resumed, overwrite=overwrite)
         files.finish(folder)
+        files.sweep(folder)
         if not resumed:
             resume.remove(folder / CHECKPOINTS)
             _make(folder / CHECKPOINTS)

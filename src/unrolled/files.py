@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -92,6 +93,17 @@ def finish(folder: str | Path) -> None:
         _sync_folder(folder)
         (staged / COMPLETE).unlink()
     shutil.rmtree(staged, ignore_errors=True)
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove what writers of single files left who were killed. To be called by the only one who writes there."""
+    for path in Path(folder).iterdir():
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
+"""As `write_whole` names them."""
 
 
 def locate(folder: str | Path, name: str) -> Path:
