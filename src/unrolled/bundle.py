@@ -53,7 +53,7 @@ def save(task: Task, folder: str | Path, *, beside: Mapping[str, bytes] | None =
         files[f"tokeniser.{name}.json"] = _json(tokeniser.to_json())
     config: dict[str, Any] = {
         "format": version_of(task),
-        "task": type(task).__module__.rpartition(".")[2],
+        "task": task.name,
         "options": task.options,
         "vocabularies": list(task.vocabularies),
         **({"tokenisers": list(task.tokenisers)} if task.tokenisers else {}),

@@ -101,9 +101,8 @@ def said(
         (token,) = vocabulary.decode([next(drawn)])
         if token in how.stop:
             break
-        text = tokeniser.text(line)
         if token == LINE_END:
-            yield text[shown:] + LINE_END
+            yield tokeniser.text(line)[shown:] + LINE_END
             line, shown = [], 0
             continue
         line.append(token)

@@ -17,12 +17,13 @@ from unrolled.tasks._streaming import TextStreamer
 
 
 class ReaderStreamer(TextStreamer):
-    """A stream of a task that has a reader.
+    """A stream of a task that has a reader. Answers are `element`, and what is said of it.
 
     Args:
         task: the network.
         reader: a part of it.
         tokens, everywhere: as `Cutter` has them.
+        said: the answer to what is known at a token, (1, features).
         saved: of another one's `state`.
 
     Raises `BadOption` where an answer needs what comes later, or what no stream has.
@@ -33,11 +34,12 @@ class ReaderStreamer(TextStreamer):
         task: nn.Module,
         reader: Reader,
         tokens: Callable[[str], list[str]],
+        said: Callable[[Tensor], dict[str, Any]],
         *,
         everywhere: bool,
         saved: State | None,
     ) -> None:
-        self.reader = reader
+        self.reader, self.said = reader, said
         if reader.options.directions == "both":
             raise BadOption("what is read in both directions cannot stream: train with directions=forward")
         if reader.encoders is not None or reader.feature_vocabularies:
@@ -52,43 +54,25 @@ class ReaderStreamer(TextStreamer):
             self.begin()
             return None
         vector, self.carried["state"] = self.reader.step(token, self.carried["state"])
-        return {"element": token, **self.said(vector)}
+        return {"element": token, **self.said(self.known(vector))}
 
-    def said(self, vector: Tensor) -> dict[str, Any]:
-        """The answer to what is known at a token. vector: (1, features)."""
-        raise NotImplementedError
-
-
-class TagStreamer(ReaderStreamer):
-    """Answers are `element`, `tag`, `confidence`. output: of the tagger; tags: their names, in its order."""
-
-    def __init__(self, *given: Any, output: nn.Module, tags: tuple[str, ...], **named: Any) -> None:
-        self.output, self.tags = output, tags
-        super().__init__(*given, **named)
-
-    def said(self, vector: Tensor) -> dict[str, Any]:
-        sure, best = self.output(vector).softmax(-1).max(-1)
-        return {"tag": self.tags[int(best)], "confidence": float(sure)}
+    def known(self, vector: Tensor) -> Tensor:
+        """All that is known at a token. vector: its own, (1, features)."""
+        return vector
 
 
-class LabelStreamer(ReaderStreamer):
-    """Answers are `element`, `label` (a tuple where several may hold) and `probabilities`, of the line so far.
+class PooledStreamer(ReaderStreamer):
+    """One whose answers are about the line so far: what is known is pooled.
 
-    poolings, output: of the classifier; labels: their names, in its order; many: whether several may hold.
+    Args:
+        poolings: whose results stand beside each other.
+        given, named: as `ReaderStreamer`.
 
-    Raises `BadOption` for a pooling that must look back.
+    Raises `BadOption` also for a pooling that must look back.
     """
 
-    def __init__(
-        self,
-        *given: Any,
-        poolings: nn.ModuleList,
-        output: nn.Module,
-        labels: tuple[str, ...],
-        many: bool,
-        **named: Any,
-    ) -> None:
-        self.kinds, self.output, self.labels, self.many = [type(p) for p in poolings], output, labels, many
+    def __init__(self, poolings: nn.ModuleList, *given: Any, **named: Any) -> None:
+        self.kinds = [type(pooling) for pooling in poolings]
         if not all(kind in (LastState, Mean, Max) for kind in self.kinds):
             raise BadOption("this pooling looks back at all tokens: a stream pools by last, mean, max or mean_max")
         super().__init__(*given, **named)
@@ -98,12 +82,8 @@ class LabelStreamer(ReaderStreamer):
         zeros = torch.zeros(1, self.reader.output_size)
         self.carried |= {"count": zeros[:, :1], "sum": zeros, "most": zeros - torch.inf}
 
-    def said(self, vector: Tensor) -> dict[str, Any]:
+    def known(self, vector: Tensor) -> Tensor:
         c = self.carried
         c["count"], c["sum"], c["most"] = c["count"] + 1, c["sum"] + vector, torch.maximum(c["most"], vector)
         pooled = {LastState: vector, Mean: c["sum"] / c["count"], Max: c["most"]}
-        logits = self.output(torch.cat([pooled[kind] for kind in self.kinds], dim=-1))[0]
-        shares = (logits.sigmoid() if self.many else logits.softmax(-1)).tolist()
-        named = tuple(zip(self.labels, shares, strict=True))
-        best = tuple(label for label, p in named if p > 0.5) if self.many else self.labels[shares.index(max(shares))]
-        return {"label": best, "probabilities": named}
+        return torch.cat([pooled[kind] for kind in self.kinds], dim=-1)

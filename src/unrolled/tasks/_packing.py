@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import PackedSequence
 
+from unrolled.unroll.packing import equal
+
 
 def packing(given: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Rows longest first, each row's rank among them, the place of each packed element, rows alive at each time."""
@@ -35,6 +37,11 @@ def packed(
         torch.from_numpy(order) if moved else None,
         torch.from_numpy(rank) if moved else None,
     )
+
+
+def one_row(ids: torch.Tensor) -> PackedSequence:
+    """A single row. ids: (elements,)."""
+    return PackedSequence(ids, equal(len(ids), 1))
 
 
 def pack(rows: Sequence[NDArray[np.int64]]) -> PackedSequence:

@@ -161,13 +161,20 @@ class Encoders(nn.Module):
         each = zip(options, names, strict=True)
         self.models = nn.ModuleList(Pretrained(o, vocabularies[v], tokenisers[t]) for o, (v, t) in each)
         self.tuned = rates is not None
-        for module in self.modules():
-            if isinstance(module, (EmbeddingDropout, LockedDropout, WeightDrop)):
-                module.p *= rates or 0.0
-        if not self.tuned:
+        if rates is None:
             self.requires_grad_(False)
+        else:
+            for module in self.modules():
+                if isinstance(module, (EmbeddingDropout, LockedDropout, WeightDrop)):
+                    module.p *= rates
+        self.train()
         self.output_size = sum(model.output_size for model in self._each())
         self.backward_size = sum(model.output_size for model in self._each() if model.backward)
+
+    def train(self, mode: bool = True) -> Encoders:
+        """Frozen ones are never in training."""
+        super().train(mode and self.tuned)
+        return self
 
     def encode(self, text: str, tokens: Sequence[str]) -> tuple[Context, ...]:
         return tuple(model.encode(text, tokens) for model in self._each())
@@ -177,11 +184,8 @@ class Encoders(nn.Module):
 
     def forward(self, batch: Sequence[Contexts]) -> list[Tensor]:
         """The vectors of all tokens by each model, (tokens, features)."""
-        each = zip(self._each(), batch, strict=True)
-        if self.tuned:
-            return [model(contexts) for model, contexts in each]
-        with torch.no_grad():
-            return [model.eval()(contexts) for model, contexts in each]
+        with torch.set_grad_enabled(self.tuned and torch.is_grad_enabled()):
+            return [model(contexts) for model, contexts in zip(self._each(), batch, strict=True)]
 
     def layers(self) -> list[list[nn.Parameter]]:
         """The parameters of each layer of all models, the highest first; of frozen ones none."""
@@ -197,35 +201,32 @@ class Encoders(nn.Module):
         yield from self.models  # type: ignore[misc]
 
 
-def begin_with(
-    encoders: Sequence[Any], vocabularies: dict[str, Vocabulary], tokenisers: dict[str, Tokeniser]
-) -> list[dict[str, Any]]:
-    """Put trained models' vocabularies and tokenisers among a task's. Returns their options, forward ones first.
-
-    Raises `BadOption` where one is no language model.
-    """
+def in_order(encoders: Sequence[Any]) -> list[LanguageModel]:
+    """Forward ones first. Raises `BadOption` where one is no language model."""
     for model in encoders:
         if not isinstance(model, LanguageModel):
-            raise BadOption(f"an encoder must be a language_model, not {_kind(model)}")
-    ordered = sorted(encoders, key=lambda model: model.options.get("direction") == "backward")
-    for k, model in enumerate(ordered):
+            kind = f"a {model.name}" if isinstance(model, Task) else repr(model)
+            raise BadOption(f"an encoder must be a language_model, not {kind}")
+    return sorted(encoders, key=lambda model: model.is_backward)
+
+
+def begin_with(
+    encoders: Sequence[LanguageModel], vocabularies: dict[str, Vocabulary], tokenisers: dict[str, Tokeniser]
+) -> list[dict[str, Any]]:
+    """Put trained models' vocabularies and tokenisers among a task's. Returns their options. encoders: in order."""
+    for k, model in enumerate(encoders):
         vocabularies[f"encoder.{k}.elements"] = model.elements
         tokenisers[f"encoder.{k}.text"] = model.tokeniser
-    return [dict(model.options) for model in ordered]
+    return [dict(model.options) for model in encoders]
 
 
 @torch.no_grad()
-def copy_weights(encoders: Sequence[Any], to: Encoders) -> None:
-    """The trained weights."""
-    ordered = sorted(encoders, key=lambda model: model.options.get("direction") == "backward")
-    for model, new in zip(ordered, to.models, strict=True):
+def copy_weights(encoders: Sequence[LanguageModel], to: Encoders) -> None:
+    """The trained weights. encoders: in order."""
+    for model, new in zip(encoders, to.models, strict=True):
         trained = model.network.state_dict()
         own = new.reader.state_dict()  # type: ignore[union-attr]
         new.reader.load_state_dict({name: trained[name] for name in own})  # type: ignore[union-attr]
-
-
-def _kind(model: Any) -> str:
-    return f"a {type(model).__module__.rpartition('.')[2]}" if isinstance(model, Task) else repr(model)
 
 
 def _spans(text: str, tokens: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -35,7 +35,7 @@ from unrolled.layers.zoneout import Zoneout
 from unrolled.lookup import Trained
 from unrolled.state import State
 from unrolled.tasks._packing import packed, packing
-from unrolled.tasks._pretrained import Context, Contexts, Encoders, begin_with, copy_weights
+from unrolled.tasks._pretrained import Context, Contexts, Encoders, begin_with, copy_weights, in_order
 from unrolled.tasks._spellings import SpellingStore
 from unrolled.tasks.base import SomeTask
 
@@ -295,8 +295,9 @@ def begun(
         encoders: trained language models, whose layers are below its own.
     """
     tokenisers: dict[str, Tokeniser] = {}
-    if encoders:
-        options = {**options, "encoders": begin_with(encoders, vocabularies, tokenisers)}
+    models = in_order(encoders)
+    if models:
+        options = {**options, "encoders": begin_with(models, vocabularies, tokenisers)}
     if vectors is not None:
         rows, found = load_vectors(vectors, vocabularies["words"].symbols)
         options = {**options, "word_size": rows.shape[1]}
@@ -305,8 +306,8 @@ def begun(
         table = task.get_parameter("reader.words.weight")
         with torch.no_grad():
             table[found] = rows[found].to(table.dtype)
-    if encoders:
-        copy_weights(encoders, task.get_submodule("reader.encoders"))  # type: ignore[arg-type]
+    if models:
+        copy_weights(models, task.get_submodule("reader.encoders"))  # type: ignore[arg-type]
     return task
 
 

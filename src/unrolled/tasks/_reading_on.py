@@ -24,12 +24,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.errors import BadOption
 from unrolled.layers.language import LanguageNetwork
 from unrolled.state import State
-from unrolled.unroll.packing import equal
+from unrolled.tasks._packing import one_row
 
 AT_ONCE = 512
 """Elements that go through the network in one call, where it does not adapt; the figures do not depend on it."""
@@ -106,14 +105,14 @@ class Reader:
     def following(self) -> Tensor:
         """The logarithm of the probability of each element that may come next, (vocabulary,). Reading stays here."""
         with torch.no_grad():
-            x, _ = self.network.read(_stream(self.last), self.state)
+            x, _ = self.network.read(one_row(self.last), self.state)
             logs = self.network.logits(x.data).log_softmax(-1)[0]
             return logs if self.cache is None else self.cache.mixed(x.data[0], logs)
 
     def _piece(self, ids: Tensor, due: Tensor) -> Tensor:
         before = self.state
         with torch.no_grad():
-            x, self.state = self.network.read(_stream(ids), before)
+            x, self.state = self.network.read(one_row(ids), before)
             nats = self.network.losses(x.data, due)
             if self.cache is not None:
                 nats = self.cache.read(x.data, due, nats)
@@ -150,7 +149,7 @@ class _Descent:
 
     def _step(self, ids: Tensor, due: Tensor) -> None:
         with torch.enable_grad():
-            total, _ = self.network.loss(_stream(ids), due, self.before)
+            total, _ = self.network.loss(one_row(ids), due, self.before)
             gradients = torch.autograd.grad(total / len(due), self.weights)
         with torch.no_grad():
             if self.how.dynamic_decay:
@@ -191,7 +190,3 @@ class _Cache:
 
 def _log(share: float) -> float:
     return math.log(share) if share else -math.inf
-
-
-def _stream(ids: Tensor) -> PackedSequence:
-    return PackedSequence(ids, equal(len(ids), 1))

@@ -183,7 +183,7 @@ class Task(nn.Module, ABC):
 
         Raises `BadOption` where the task cannot, or what was saved is of another model.
         """
-        raise BadOption(f"a {self._name} does not answer element by element")
+        raise BadOption(f"a {self.name} does not answer element by element")
 
     def compare(self, text: str, alternatives: Sequence[str]) -> list[dict[str, Any]]:
         """How probable each of some fillings of a text's gap is, `___`; for tasks that can.
@@ -193,10 +193,11 @@ class Task(nn.Module, ABC):
 
         Raises `BadOption` where the task cannot, for a text without exactly one gap, and fewer than two alternatives.
         """
-        raise BadOption(f"a {self._name} does not compare texts; a language_model does")
+        raise BadOption(f"a {self.name} does not compare texts; a language_model does")
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Of the task: that of its file."""
         return type(self).__module__.rpartition(".")[2]
 
     def distinct_weights(self) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from unrolled.layers.pooling import AdditiveAttention, LastState, Max, Mean
 from unrolled.layers.stack import CellName
 from unrolled.metrics.classification import classification_scores, multilabel_scores
 from unrolled.state import State
-from unrolled.tasks._label_streams import LabelStreamer
+from unrolled.tasks._label_streams import PooledStreamer
 from unrolled.tasks._reader import Batch, Encoded, Encoder, Reader, ReaderOptions, balanced, begun, layer_groups
 from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
 
@@ -179,7 +179,11 @@ class Classifier(Task):
         return Loss(total, len(wanted))
 
     def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
-        logits, symbols = self._logits(batch), self.labels.symbols
+        return self._filled(self._logits(batch))
+
+    def _filled(self, logits: Tensor) -> list[dict[str, Any]]:
+        """logits: (rows, labels)."""
+        symbols = self.labels.symbols
         many = self.options["decision"] == "many"
         filled = []
         for row in (logits.sigmoid() if many else logits.softmax(-1)).tolist():
@@ -211,9 +215,13 @@ class Classifier(Task):
 
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
         rule = self.options["tokens"]
-        how: dict[str, Any] = {"labels": self.labels.symbols, "many": self.options["decision"] == "many"}
-        how |= {"poolings": self.poolings, "output": self.output, "everywhere": rule == "characters"}
-        return LabelStreamer(self, self.reader, partial(tokenise, rule=rule), saved=saved, **how)
+        given = (self, self.reader, partial(tokenise, rule=rule), self._said)
+        return PooledStreamer(self.poolings, *given, everywhere=rule == "characters", saved=saved)
+
+    def _said(self, pooled: Tensor) -> dict[str, Any]:
+        """Of the line so far in a stream. pooled: (1, features of all poolings)."""
+        (found,) = self._filled(self.output(pooled))
+        return {"label": found["label"], "probabilities": tuple(found["probabilities"].items())}
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -35,7 +35,7 @@ from unrolled.tasks._cutting import LINE_END
 from unrolled.tasks._generating import Sampling, elements, said
 from unrolled.tasks._language import network_of
 from unrolled.tasks._language_stream import LanguageStreamer
-from unrolled.tasks._packing import packed, packing
+from unrolled.tasks._packing import one_row, packed, packing
 from unrolled.tasks._reading_on import Reader, ReadingOn
 from unrolled.tasks._text import Cutting, learn_text
 from unrolled.tasks.base import Loss, Streamer, Task
@@ -194,18 +194,25 @@ class LanguageModel(Task):
     # ------------------------------------------------------------------ text to numbers
 
     def encode(self, example: Passage) -> Encoded:
-        tokens = tuple(self.tokeniser.tokens(example.text))
-        ids = np.full(example.above + len(tokens) + 1, self.line_end)
-        ids[example.above : -1] = self.elements.encode(tokens)
-        tokens = (*(LINE_END,) * example.above, *tokens, LINE_END)
+        tokens = self._tokens(example)
         if self.is_backward:  # a line's end stands before it
-            return Encoded(np.roll(ids, 1)[::-1], (tokens[-1], *tokens[:-1])[::-1])
-        return Encoded(ids, tokens)
+            tokens = (tokens[-1], *tokens[:-1])[::-1]
+        return Encoded(self.elements.encode(tokens), tokens)
+
+    def _tokens(self, example: Passage) -> tuple[str, ...]:
+        """A line's tokens in the order of the text, whichever way it is read, with the ends of empty lines before it
+        and its own.
+        """
+        return (*(LINE_END,) * example.above, *self.tokeniser.tokens(example.text), LINE_END)
 
     @property
     def is_backward(self) -> bool:
         """Whether it reads a text from its end."""
         return bool(self.options["direction"] == "backward")
+
+    def _ahead(self, example: Passage) -> NDArray[np.int64]:
+        """Their numbers."""
+        return self.elements.encode(self._tokens(example))
 
     def _text(self, examples: Sequence[Passage]) -> NDArray[np.int64]:
         """Running text as it is read."""
@@ -225,11 +232,6 @@ class LanguageModel(Task):
             tokens = TokenFile(examples, self._ahead, symbols=len(self.elements), of=of)
             return ShardedStreams(tokens, backward=self.is_backward, **how)
         return Streams(self._text(examples), **how)
-
-    def _ahead(self, example: Passage) -> NDArray[np.int64]:
-        """A line's numbers in the order of the text, whichever way it is read."""
-        ids = self.encode(example).ids
-        return np.roll(ids[::-1], -1) if self.is_backward else ids
 
     def collate(self, encoded: Sequence[Any]) -> Batch:
         if isinstance(encoded[0], Window):
@@ -261,7 +263,7 @@ class LanguageModel(Task):
             return self.score(self.predict(examples, **options), examples)
         ids = self._text([self.read(example) for example in examples])
         with self.evaluating():
-            nats = self.reader(how).read(torch.from_numpy(ids.copy()))
+            nats = self.reader(how).read(torch.from_numpy(ids))
         return _figures(nats.double().numpy(), float((ids == 0).mean()))
 
     def reader(self, how: ReadingOn) -> Reader:
@@ -279,9 +281,9 @@ class LanguageModel(Task):
         for one in reversed(encoded) if backward else encoded:
             if how.context == "line":
                 reader.begin()
-            nats = reader.read(torch.from_numpy(one.ids[:-1].copy()))
+            nats = reader.read(torch.from_numpy(one.ids[:-1]))
             following = reader.following()
-            nats = torch.cat([nats, reader.read(torch.from_numpy(one.ids[-1:].copy()))])
+            nats = torch.cat([nats, reader.read(torch.from_numpy(one.ids[-1:]))])
             found.append(self._filled(one.tokens, nats, following.exp(), how.likeliest))
         return found[::-1] if backward else found
 
@@ -316,7 +318,7 @@ class LanguageModel(Task):
         ids = np.concatenate([self.encode(Passage(text=line)).ids for line in lines])[:-1]
         read = torch.from_numpy(np.concatenate([[self.line_end], ids]))
         with self.evaluating():
-            x, state = self.network.read(PackedSequence(read, equal(len(read), 1)))
+            x, state = self.network.read(one_row(read))
             first = self.network.logits(x.data[-1:])
             drawn = elements(self.network, state, first, ids.tolist(), how, seed, sample)
             yield from said(drawn, self.elements, self.tokeniser, how, lines[-1])
@@ -345,7 +347,7 @@ class LanguageModel(Task):
         """For each example: what the network makes of its elements at once, and read one by one."""
         for example in examples:
             ids = torch.from_numpy(self.encode(example).ids)
-            whole, _ = self.network.read(PackedSequence(ids, equal(len(ids), 1)))
+            whole, _ = self.network.read(one_row(ids))
             state, stepped = self.network.initial_state(1), []
             for one in ids.split(1):
                 logits, state = self.network.step(one, state)

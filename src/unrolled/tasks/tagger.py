@@ -27,7 +27,7 @@ from unrolled.layers.stack import CellName
 from unrolled.metrics.spans import is_bio, span_scores
 from unrolled.metrics.tagging import token_scores
 from unrolled.state import State
-from unrolled.tasks._label_streams import TagStreamer
+from unrolled.tasks._label_streams import ReaderStreamer
 from unrolled.tasks._reader import (
     Batch,
     Encoded,
@@ -245,8 +245,12 @@ class Tagger(Task):
         if self.crf is not None:
             raise BadOption("a CRF needs the whole sentence and cannot stream: train with decoder=softmax")
         cut = partial(tokenise, rule="words")
-        how: dict[str, Any] = {"output": self.output, "tags": self.tags.symbols}
-        return TagStreamer(self, self.reader, cut, everywhere=False, saved=saved, **how)
+        return ReaderStreamer(self, self.reader, cut, self._said, everywhere=False, saved=saved)
+
+    def _said(self, vector: Tensor) -> dict[str, Any]:
+        """Of a token in a stream. vector: what is known there, (1, features)."""
+        sure, best = self.output(vector).softmax(-1).max(-1)
+        return {"tag": self.tags.symbols[int(best)], "confidence": float(sure)}
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
