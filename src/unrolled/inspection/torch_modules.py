@@ -39,6 +39,7 @@ class Layers(nn.Module):
     def __init__(self, of: nn.RNNBase) -> None:
         super().__init__()
         self.batch_first, self.p, self.is_lstm = of.batch_first, float(of.dropout), of.mode == "LSTM"
+        self.input_size, self.hidden_size = of.input_size, of.hidden_size
         self.layers = nn.ModuleList()
         for layer in range(of.num_layers):
             cells = [_cell(of, f"_l{layer}{end}") for end in ("", "_reverse")[: 1 + of.bidirectional]]

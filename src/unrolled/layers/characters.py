@@ -49,8 +49,8 @@ class CharacterLSTM(nn.Module):
     def forward(self, spellings: Tensor, lengths: Tensor) -> Tensor:
         """spellings: (characters,), lengths: (words,) -> (words, 2 * hidden)."""
         starts = _starts(spellings, lengths)
-        weights = [_weights(self.ahead), _weights(self.back)]
-        if all(fused.runs("lstm", self.characters.weight, w) for w in weights):
+        weights = [_weights(one) for one in (self.ahead, self.back) if isinstance(one, nn.LSTM)]  # others are watched
+        if len(weights) == 2 and all(fused.runs("lstm", self.characters.weight, w) for w in weights):
             return self._by_kernels(spellings, lengths, starts, weights)
         # torch's LSTM is quick on padded, slow on packed batches. Read from its own first character on, a word never
         # meets the padding before its end, in either direction; its state there is taken, and what follows is lost.

@@ -235,6 +235,15 @@ class Transducer(Task):
             filled.append({self.example.blank: text, "score": score, "alternatives": tuple(rest) or None})
         return filled
 
+    def see(self, batch: Batch) -> None:
+        """The target is read as it is given; where none is, the source alone."""
+        memory = self.network.encode(batch.sources, batch.copied)
+        if batch.before is not None and batch.after is not None:
+            self.network.loss(memory, batch.before, batch.after)
+
+    def sequences(self, encoded: Encoded) -> list[tuple[str, ...]]:
+        return [encoded.tokens, *([] if encoded.target is None else [(BEGIN, *encoded.said)])]
+
     def align(self, examples: Sequence[Any], **options: Any) -> list[tuple[tuple[str, ...], tuple[str, ...], Tensor]]:
         """What each token of a target looked at, for examples whose target is known, or else predicted.
 

@@ -195,6 +195,17 @@ class Task(nn.Module, ABC):
         """
         raise BadOption(f"a {self.name} does not compare texts; a language_model does")
 
+    def see(self, batch: Any) -> None:
+        """Run the network over a batch once, each element that it holds: for who watches what happens in it."""
+        self.decide(batch)
+
+    def sequences(self, encoded: Any) -> list[tuple[str, ...]]:
+        """What the recurrences of `see` read of one encoded example, element by element, one sequence after the other.
+
+        Sequences of parts of elements, the characters of a word, are none.
+        """
+        return [tuple(encoded.tokens)]
+
     @property
     def name(self) -> str:
         """Of the task: that of its file."""

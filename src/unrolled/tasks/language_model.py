@@ -234,6 +234,9 @@ class LanguageModel(Task):
             return ShardedStreams(tokens, backward=self.is_backward, **how)
         return Streams(self._text(examples), **how)
 
+    def sequences(self, encoded: Any) -> list[tuple[str, ...]]:
+        return [(LINE_END, *encoded.tokens[:-1])]
+
     def collate(self, encoded: Sequence[Any]) -> Batch:
         if isinstance(encoded[0], Window):
             (window,) = encoded
