@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,23 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """A look at the model between two steps, where one was asked for.
+
+    Attributes:
+        step, progress, seconds: as in `Step`, of the step before.
+        updates: of each parameter by name, how far that step moved it: the norm of the change over its own norm.
+        found: what the function that looks gave.
+    """
+
+    step: int
+    progress: float
+    updates: Mapping[str, float]
+    found: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Saved:
     """A checkpoint is on the disk: a run that is killed from here on resumes here or later."""
 
@@ -95,4 +113,4 @@ class Saved:
     path: str
 
 
-Event = Prepared | Planned | Step | Check | Saved
+Event = Prepared | Planned | Step | Check | Looked | Saved

@@ -1,7 +1,7 @@
 """Training, as a generator that yields what happened. It prints nothing and calls nobody back.
 
     for event in fit(task, train, valid, minutes=5, checkpoints=folder):
-        match event: Prepared | Planned | Step | Check | Saved
+        match event: Prepared | Planned | Step | Check | Looked | Saved
 
 Every random choice flows from `seed`: the order of the batches from (seed, epoch), dropout from a random stream of the
 training's own. Torch's stream is left where it was, and what is drawn from it between two events changes nothing. Nor
@@ -29,7 +29,8 @@ from unrolled.errors import BadData
 from unrolled.state import State
 from unrolled.tasks.base import Loss, Task
 from unrolled.training import averaging, budget, clip, optimizer, resume
-from unrolled.training.events import Check, Event, Planned, Prepared, Saved, Step
+from unrolled.training.events import Check, Event, Looked, Planned, Prepared, Saved, Step
+from unrolled.training.look import Look, Looks
 from unrolled.training.precision import in_effect
 from unrolled.training.schedule import Schedule
 from unrolled.training.settings import Settings
@@ -46,6 +47,8 @@ def fit(
     minutes: float | None = None,
     checkpoints: Path | None = None,
     resumed: bool = False,
+    look: Look | None = None,
+    look_share: float = 0.03,
 ) -> Iterator[Event]:
     """Train a task; afterwards it carries the best weights that a check has seen.
 
@@ -58,6 +61,8 @@ def fit(
         checkpoints: a folder; without one nothing is written.
         resumed: go on from the folder's last checkpoint where there is one. The weights that come out are bit for
             bit those of the run that was never interrupted.
+        look: is called with the task after some of the steps, the first among them; what it gives is yielded.
+        look_share: of the training's time that looks may take, from the second on; they change nothing else.
 
     Raises:
         BadData: no examples, or one without its blank filled in.
@@ -67,6 +72,7 @@ def fit(
         CannotWrite: a checkpoint cannot be written; the last one is unchanged.
     """
     run = _Run(task, train, valid, settings or Settings(), seed, minutes, checkpoints)
+    run.looks = Looks(look, look_share)
     yield from run.make()
     kept = resume.read(checkpoints) if resumed and checkpoints is not None else None
     if kept is not None:
@@ -125,6 +131,7 @@ class _Run:
             "seconds": 0.0,
         }
         self.since = self.last_saved = time.perf_counter()
+        self.looks = Looks(None, 0.0)
 
     # ------------------------------------------------------------------ the plan
 
@@ -167,7 +174,12 @@ class _Run:
     def go(self) -> Iterator[Event]:
         """Steps and checks until the plan is done, patience is lost, or the time is over."""
         while not self._over():
-            yield self._step()
+            self.looks.begin(self.task, self.seconds)
+            step = self._step()
+            yield step
+            seen = self.looks.end(self.task)
+            if seen is not None:
+                yield Looked(step.step, step.progress, *seen, self.seconds)
             out_of_time = self.minutes is not None and self.seconds > 60 * self.minutes
             if self._checks_passed() > self.counters["checks"] or out_of_time:
                 yield from self._check()
