@@ -97,6 +97,7 @@ def test_only_what_comes_from_above_at_the_last_step_is_followed() -> None:
         return lambda: layer(x)[0].data.sum()
 
     flow = flow_of(Recurrent(cell), each_step).of("cell")
+    np.testing.assert_array_equal(flow.felt, [1, 1])
     np.testing.assert_allclose(flow.relative, np.broadcast_to(0.9 ** np.arange(10), (2, 10)), rtol=1e-6)
 
 
@@ -108,6 +109,7 @@ def test_a_loss_that_reads_a_step_in_the_middle_is_followed_from_there() -> None
 
     flow = flow_of(Recurrent(cell), early).of("cell")
     assert np.isfinite(flow.norms).sum(axis=1).tolist() == [5, 5]
+    np.testing.assert_array_equal(flow.felt, [0.1, 0.1])
 
 
 def test_batch_mates_change_nothing() -> None:
@@ -144,7 +146,7 @@ def test_where_nothing_comes_back_it_says_so() -> None:
 def test_a_lag_that_few_rows_reach_is_not_told_of() -> None:
     norms = np.full((20, 9), np.nan)
     norms[:, :5], norms[0, 5:] = 1.0, 100.0
-    assert Flow("x", "h", norms).quantiles(0.5).shape == (1, 5)
+    assert Flow("x", "h", norms, np.ones(20)).quantiles(0.5).shape == (1, 5)
 
 
 def test_a_task_is_measured_on_its_own_batches() -> None:

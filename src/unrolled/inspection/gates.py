@@ -171,7 +171,7 @@ def gates(task: Task, examples: Sequence[Any]) -> Gates:
     found = []
     for example in examples:
         for cell in tape.values():
-            cell.readings.clear()
+            cell.forget()
         encoded = copy.encode(copy.read(example))
         with torch.no_grad():
             copy.see(copy.collate([encoded]))

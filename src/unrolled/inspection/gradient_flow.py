@@ -30,6 +30,8 @@ from unrolled.inspection.tape import Reading, Tape, Tick, watch
 from unrolled.tasks.base import Task
 
 PLACES = 6
+TENSORS = ("h", "c", "s2", "s3")
+"""How the tensors of a state are called, in their order; no cell so far has more than the first two."""
 FEWEST = 4
 """Rows that must reach back so far, at least (or a quarter of all, where that is less), for a lag to be told of."""
 
@@ -38,12 +40,14 @@ class Flow(NamedTuple):
     """Of one tensor of one cell's state.
 
     layer: the cell's path in the model; tensor: `h`, or `c`; norms: (rows, lags), of dL/dh_{T-k}, NaN before a row's
-    first step.
+    first step; felt: (rows,), at which share of a row's steps the loss is felt: 1 where every step is asked for
+    something, near 0 where the last one alone is.
     """
 
     layer: str
     tensor: str
     norms: NDArray[np.float64]
+    felt: NDArray[np.float64]
 
     @property
     def relative(self) -> NDArray[np.float64]:
@@ -157,41 +161,55 @@ def flow_of(model: nn.Module, make: Callable[[Any], Callable[[], Tensor]], runs:
     if not tape:
         raise BadOption(f"{type(model).__name__} has no recurrent cell: no gradient flows through time in it")
     run = make(copy)
-    found: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
-    rows = 0
+    found = []
     for _ in range(runs):
         for cell in tape.values():
-            cell.readings.clear()
+            cell.forget()
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            total = run()
-        for name, norms in _measured(total, tape):
-            found.setdefault(name, []).append(norms)
-        rows += max((cell.readings[0][0].rows for cell in tape.values() if cell.readings), default=0)
-    if not found:
-        raise BadOption("the loss does not depend on any recurrent cell")
-    return GradientFlow(tuple(Flow(*name, _stacked(parts)) for name, parts in found.items()), rows)
+            found.append(flow_in(run(), tape))
+    return joined(found)
 
 
-def _measured(total: Tensor, tape: Tape) -> list[tuple[tuple[str, str], NDArray[np.float64]]]:
-    """Of one run: (layer, tensor) and the norms, (rows, lags), of each reading."""
-    found = []
+def flow_in(total: Tensor, tape: Tape) -> GradientFlow:
+    """Of a loss that was computed while the tape was written."""
+    flows = []
     for layer, cell in tape.items():
         for reading in cell.readings:
-            for tensor, norms in zip(("h", "c", "s2", "s3"), _of_reading(total, reading), strict=False):
-                found.append(((layer, tensor), norms))
-    return found
+            norms, felt = _of_reading(total, reading)
+            flows += [Flow(layer, tensor, each, felt) for tensor, each in zip(TENSORS, norms, strict=False)]
+    rows = max((cell.readings[0][0].rows for cell in tape.values() if cell.readings), default=0)
+    return GradientFlow(tuple(flows), rows)
 
 
-def _of_reading(total: Tensor, reading: Reading) -> list[NDArray[np.float64]]:
-    """Of each state tensor the norms, (rows, lags), of the rows whose loss is felt."""
+def joined(parts: Sequence[GradientFlow]) -> GradientFlow:
+    """The flows of several runs of one model, and of several readings of one cell, as one.
+
+    Raises `BadOption` where there are none.
+    """
+    found: dict[tuple[str, str], list[Flow]] = {}
+    for part in parts:
+        for flow in part.flows:
+            found.setdefault((flow.layer, flow.tensor), []).append(flow)
+    if not found:
+        raise BadOption("the loss does not depend on any recurrent cell")
+    flows = [
+        Flow(*name, _stacked([flow.norms for flow in each]), np.concatenate([flow.felt for flow in each]))
+        for name, each in found.items()
+    ]
+    return GradientFlow(tuple(flows), sum(part.rows for part in parts))
+
+
+def _of_reading(total: Tensor, reading: Reading) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+    """Of each state tensor the norms, (rows, lags), and the share of steps, (rows,), of rows whose loss is felt."""
+    nothing: list[NDArray[np.float64]] = []
     made = [states.leaves(tick.after) for tick in reading]
     if not reading[0].output.requires_grad:
-        return []
+        return nothing, np.zeros(0)
     shown = [_shown(tick) for tick in reading]
     above = _from_above(total, reading, shown)
     if above is None:
-        return []
-    last = _last_felt(above, reading[0].rows)
+        return nothing, np.zeros(0)
+    last, felt = _felt(above)
     outputs, given = [], []
     for time, (tensors, seeds) in enumerate(zip(shown, above, strict=True)):
         here = (last == time)[: reading[time].rows]
@@ -208,7 +226,8 @@ def _of_reading(total: Tensor, reading: Reading) -> list[NDArray[np.float64]]:
         for place, grad in enumerate(grads[time * count : (time + 1) * count]):
             size = np.zeros(tick.rows) if grad is None else _norms(grad.double()).numpy()
             norms[place, alive, lags[alive]] = size[alive]
-    return [each[(last >= 0).numpy()] for each in norms]
+    is_felt = (last >= 0).numpy()
+    return [each[is_felt] for each in norms], felt[is_felt]
 
 
 def _shown(tick: Tick) -> list[Tensor]:
@@ -235,12 +254,17 @@ def _from_above(total: Tensor, reading: Reading, shown: list[list[Tensor]]) -> l
     return above
 
 
-def _last_felt(above: list[list[Tensor]], rows: int) -> Tensor:
-    """The last tick at which a gradient comes from above to each row, (rows,); -1: none does."""
+def _felt(above: list[list[Tensor]]) -> tuple[Tensor, NDArray[np.float64]]:
+    """The last tick at which a gradient comes from above to each row, (rows,), -1 for none; at which share it does."""
+    rows = len(above[0][0])
     last = torch.full((rows,), -1)
+    times, steps = torch.zeros(2, rows, dtype=torch.float64)
     for time, grads in enumerate(above):
-        last[: len(grads[0])][torch.stack([_norms(grad) for grad in grads]).amax(dim=0) > 0] = time
-    return last
+        here = torch.stack([_norms(grad) for grad in grads]).amax(dim=0) > 0
+        last[: len(here)][here] = time
+        times[: len(here)] += here
+        steps[: len(here)] += 1
+    return last, (times / steps).numpy()
 
 
 def _norms(grads: Tensor) -> Tensor:

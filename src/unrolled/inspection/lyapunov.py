@@ -51,16 +51,25 @@ def lyapunov_exponents(
         if not 1 <= count <= size:
             raise BadOption(f"count must be from 1 to {size}, the units of the state, not {count}")
         px = running.project(x.flatten(0, 1)).unflatten(0, (steps, batch))
-        draw = torch.Generator().manual_seed(seed)
-        begun = torch.randn(batch, size, count, generator=draw, dtype=torch.float64)
-        turned = torch.linalg.qr(begun.to(device=px.device, dtype=px.dtype)).Q
-        total = px.new_zeros(batch, count)
-        for time in range(steps):
-            given, grown = _tick(running, px[time], given, turned)
-            turned, stretched = torch.linalg.qr(grown)
-            if time >= settle:
-                total += stretched.diagonal(dim1=1, dim2=2).abs().log()
-        return (total / (steps - settle)).sort(dim=1, descending=True).values
+        return exponents_along(running, px.unbind(0), given, count=count, settle=settle, seed=seed)
+
+
+@torch.no_grad()
+def exponents_along(
+    cell: Cell, px: Sequence[Tensor], state: State, *, count: int, settle: int = 0, seed: int = 1
+) -> Tensor:
+    """As `lyapunov_exponents`, of what `project` made already: px of each step, (batch, gates)."""
+    batch, size = len(px[0]), sum(leaf[0].numel() for leaf in states.leaves(state))
+    draw = torch.Generator().manual_seed(seed)
+    begun = torch.randn(batch, size, count, generator=draw, dtype=torch.float64)
+    turned = torch.linalg.qr(begun.to(device=px[0].device, dtype=px[0].dtype)).Q
+    total = px[0].new_zeros(batch, count)
+    for time, given in enumerate(px):
+        state, grown = _tick(cell, given, state, turned)
+        turned, stretched = torch.linalg.qr(grown)
+        if time >= settle:
+            total += stretched.diagonal(dim1=1, dim2=2).abs().log()
+    return (total / (len(px) - settle)).sort(dim=1, descending=True).values
 
 
 def _tick(cell: Cell, px: Tensor, state: State, directions: Tensor) -> tuple[State, Tensor]:

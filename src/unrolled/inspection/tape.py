@@ -59,6 +59,7 @@ class Watched(Cell):
     Attributes:
         cell: that is watched.
         readings: of all its runs so far, in their order.
+        inputs: what it read in them, each (elements, input).
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -66,7 +67,13 @@ class Watched(Cell):
         self.cell = cell
         self.blocks, self.keeps, self.writes = cell.blocks, cell.keeps, cell.writes  # type: ignore[misc]
         self.readings: list[Reading] = []
+        self.inputs: list[Tensor] = []
         self._is_running = False
+
+    def forget(self) -> None:
+        """What was written down so far."""
+        self.readings.clear()
+        self.inputs.clear()
 
     @property
     def output_size(self) -> int:
@@ -76,6 +83,7 @@ class Watched(Cell):
         return self.cell.initial_state(batch)
 
     def project(self, x: Tensor) -> Tensor:
+        self.inputs.append(x.detach())
         return self.cell.project(x)
 
     def gates(self, px: Tensor, state: State) -> NamedTuple:
