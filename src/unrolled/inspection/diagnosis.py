@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -34,7 +34,10 @@ SATURATED = 0.8
 SCALES = (1e-3, 10.0)
 """Between these the inputs' root mean square is as it should be."""
 
-Kind = Literal["healthy", "vanishing", "exploding", "not finite", "saturated", "scale", "empty"]
+Kind = Literal[
+    "healthy", "vanishing", "exploding", "not finite", "saturated", "scale", "empty",
+    "unreadable", "labels", "leak", "rate", "clipped",
+]  # fmt: skip
 
 
 class Finding(NamedTuple):
@@ -168,6 +171,6 @@ def _share(value: float) -> str:
 
 def summary(findings: Sequence[Finding]) -> Kind:
     """The worst of them: not finite, exploding, vanishing, then any other illness; healthy where there is none."""
-    order: tuple[Kind, ...] = ("not finite", "exploding", "vanishing", "saturated", "empty", "scale")
+    order = ("not finite", "exploding", "vanishing", *(kind for kind in get_args(Kind) if kind != "healthy"))
     kinds = {finding.kind for finding in findings}
     return next((kind for kind in order if kind in kinds), "healthy")

@@ -129,6 +129,9 @@ MAKERS: Mapping[str, Callable[[Given], Remedy | None]] = {
     "layernorm": _layernorm,
     "scale": _by_hand("scale", "inputs scaled to a root mean square near 1"),
     "data": _by_hand("data", "a look at the elements that are all zeros: are they padding, or missing values?"),
+    "examples": _by_hand("examples", "a look at these examples"),
+    "split": _by_hand("split", "another split, or the text without what gives the answer away"),
+    "labels": _by_hand("labels", "a look at how the labels are spread, and at the column that they are read from"),
     "replay": _by_hand("replay", "a look at the example, the layer and the step where it arose"),
 }
 """Name -> what it is here; None where it does not apply."""
