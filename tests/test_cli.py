@@ -307,7 +307,7 @@ COMMANDS = [command.name or command.callback.__name__ for command in cli.app.reg
 
 def test_the_commands_are_these() -> None:
     generating = ["generate", "stream", "compare"]
-    wanted = ["train", "evaluate", "predict", *generating, "info", "list", "check", "demo"]
+    wanted = ["train", "evaluate", "predict", *generating, "info", "list", "check", "doctor", "demo"]
     assert wanted == COMMANDS
     assert [group.name for group in cli.app.registered_groups] == ["inspect"]
     assert [command.name for command in cli.inspect.registered_commands] == ["attention"]

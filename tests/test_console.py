@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from unrolled import console
+from unrolled import console, console_training
 from unrolled.errors import BadOption
 from unrolled.inspection.attention import of
 from unrolled.training.events import Check, Planned, Prepared, Step
@@ -39,7 +39,7 @@ def data(tmp_path: Path) -> Path:
     ("seconds", "words"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3600, "1:00:00"), (36_061, "10:01:01")]
 )
 def test_a_time_is_shown_as_on_a_clock(seconds: float, words: str) -> None:
-    assert console._clock(seconds) == words
+    assert console_training._clock(seconds) == words
 
 
 def step(number: int, *, loss: float, seconds: float) -> Step:
@@ -47,7 +47,7 @@ def step(number: int, *, loss: float, seconds: float) -> Step:
 
 
 def test_loss_speed_and_time_left_by_hand() -> None:
-    pace = console._Pace()
+    pace = console_training._Pace()
     assert pace.words(step(1, loss=2.0, seconds=10.0)) == "loss 2.000"
     # One step of 5 examples in 2 seconds; a tenth of the plan took 2 seconds, so the other eight take 16.
     assert pace.words(step(2, loss=1.0, seconds=12.0)) == "loss 1.950 · 2 examples/s · 0:16 left"
@@ -57,12 +57,12 @@ def test_a_plan_and_a_check_are_one_line_each() -> None:
     from unrolled.recipe import build
 
     plan = Planned(epochs=2.5, steps=1000, examples=1, elements=12345, seconds=61, done=20)
-    assert console._planned(plan, build("tagger", "x")) == (
+    assert console_training._planned(plan, build("tagger", "x")) == (
         "training a tagger on 1 example of 12,345 elements: 2.5 epochs, 1,000 steps, about 1:01; "
         "20 steps are done already"
     )
     check = Check(10, 1.0, 0.4, 0.5, {"accuracy": 0.75, "f1": 0.5}, True, 65.0)
-    assert console._check(check) == (
+    assert console_training._check(check) == (
         "   1:05  epoch   1.0  loss 0.500  accuracy 0.7500  f1 0.5000  [green]best[/green]"
     )
 
@@ -73,15 +73,15 @@ def test_what_is_prepared_moves_the_bar_and_the_plan_puts_it_back(monkeypatch: p
 
     told: list[tuple[float | None, str | None]] = []
 
-    class Bar(console.Progress):
+    class Bar(console_training.Progress):
         def update(self, *given: Any, completed: float | None = None, description: str | None = None) -> None:
             told.append((completed, description))
 
-    monkeypatch.setattr(console, "Progress", Bar)
+    monkeypatch.setattr(console_training, "Progress", Bar)
     plan = Planned(epochs=1, steps=10, examples=2000, elements=9, seconds=None)
     end = Finished(None, 2000, {}, None, 1.0, None)
     events = iter([Prepared(500, 2000), Prepared(2000, 2000), plan, end])
-    assert console.show_training(events, build("language_model", "x")) is end
+    assert console_training.show_training(events, build("language_model", "x")) is end
     assert told == [
         (0.25, "preparing 500 of 2,000 examples"),
         (1.0, "preparing 2,000 of 2,000 examples"),

@@ -257,6 +257,40 @@ def check(
 
 
 @app.command()
+def doctor(
+    patient: Annotated[str, typer.Argument(metavar="MODEL|TASK", help="A trained model's folder, or what to learn.")],
+    data: Annotated[
+        str, typer.Option(metavar="PATH", help="TASK: as for train. MODEL: a file with the answers in it.")
+    ],
+    options: Set = None,
+    minutes: Annotated[float | None, typer.Option(metavar="N", help="TASK: of each training.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of every random choice.")] = 1,
+    distance: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Over how many elements something is to be remembered.")
+    ] = None,
+    treat: Annotated[bool, typer.Option("--treat", help="TASK: train once more with what would help.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Is the gradient healthy, and if not, why and what to do.
+
+    Of a task: the data, and the model before, while and after it is trained; nothing is kept. Of a model: as it is.
+    Exit code 1 where something is amiss.
+    """
+    from unrolled import api, console_doctor, recipe
+    from unrolled import doctor as consulted
+
+    if Path(patient).is_dir():
+        found = consulted.examine_model(api.load(patient), data, distance=distance, **_pairs(options))
+        is_healthy = console_doctor.print_diagnosis(found, as_json=as_json)
+    else:
+        wanted = recipe.build(patient, data, _pairs(options), seed=seed, minutes=minutes)
+        events = consulted.doctor(wanted, distance=distance, treat=treat)
+        is_healthy = console_doctor.print_doctor(events, wanted, as_json=as_json)
+    if not is_healthy:
+        raise typer.Exit(1)
+
+
+@app.command()
 def demo(
     what: Annotated[
         str, typer.Argument(metavar="WHAT", help="sentiment: film reviews; pronounce: from spelling to sound.")

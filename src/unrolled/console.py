@@ -9,22 +9,16 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
-
 from unrolled import recipe as recipes
 from unrolled.api import Finished, Model
+from unrolled.console_training import count, err, show_training
 from unrolled.data import reading
 from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
 from unrolled.inspection.attention import Attention
 from unrolled.inspection.laws import Verdict
-from unrolled.kernels import library
 from unrolled.recipe import Recipe, deciding_options
-from unrolled.training.events import Check, Event, Planned, Prepared, Step
-
-err = Console(stderr=True, highlight=False)
+from unrolled.training.events import Event
 
 
 def recipe_of(
@@ -47,94 +41,6 @@ def recipe_of(
         raise BadOption("train what, on what? unrolled train TASK --data PATH, or --recipe FILE")
     place = output or Path("runs") / f"{task}-{Path(data).resolve().name.split('.')[0]}"
     return recipes.build(task, data, options, output=place, seed=1 if seed is None else seed, minutes=minutes)
-
-
-def show_training(events: Iterator[Any], recipe: Recipe) -> Finished:
-    """Draw the events of a training as they come; returns the last one."""
-    bar = Progress(
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,
-        refresh_per_second=4,
-    )
-    with bar:
-        line = bar.add_task("reading the data", total=1.0)
-        pace = _Pace()
-        for event in events:
-            if isinstance(event, Prepared):
-                words = f"preparing {event.done:,} of {count(event.total, 'example')}"
-                bar.update(line, completed=event.done / event.total, description=words)
-            elif isinstance(event, Planned):
-                err.print(_planned(event, recipe), soft_wrap=True)
-                bar.update(line, completed=0.0, description="training")
-            elif isinstance(event, Step):
-                bar.update(line, completed=event.progress, description=pace.words(event))
-            elif isinstance(event, Check):
-                err.print(_check(event), soft_wrap=True)
-            elif isinstance(event, Finished):
-                return event
-    raise AssertionError("a training ends with Finished")
-
-
-class _Pace:
-    """Loss, speed and time left, smoothed over the last steps."""
-
-    def __init__(self) -> None:
-        self.loss: float | None = None
-        self.first: Step | None = None
-        self.examples = 0
-
-    def words(self, step: Step) -> str:
-        self.loss = step.loss if self.loss is None else 0.95 * self.loss + 0.05 * step.loss
-        if self.first is None:
-            self.first = step
-            return f"loss {step.loss:.3f}"
-        self.examples += step.examples
-        passed = max(step.seconds - self.first.seconds, 1e-6)
-        gone = max(step.progress - self.first.progress, 1e-9)
-        left = passed * (1 - step.progress) / gone
-        speed = f"{self.examples / passed:,.0f} examples/s"
-        return f"loss {self.loss:.3f} · {speed} · {_clock(left)} left"
-
-
-def _planned(plan: Planned, recipe: Recipe) -> str:
-    time = "" if plan.seconds is None else f", about {_clock(plan.seconds)}"
-    again = f"; {plan.done:,} steps are done already" if plan.done else ""
-    return (
-        f"training a {recipe.task} on {count(plan.examples, 'example')} of {count(plan.elements, 'element')}: "
-        f"{plan.epochs:.1f} epochs, {count(plan.steps, 'step')}{time}{again}{_precision(plan, recipe)}"
-    )
-
-
-def _precision(plan: Planned, recipe: Recipe) -> str:
-    wanted = recipe.training.precision
-    if plan.precision != wanted:
-        return f"; in {plan.precision}: precision={wanted} is for compiled kernels; here: {library.why()}"
-    return "" if wanted == "float32" else f"; in {wanted}"
-
-
-def _check(check: Check) -> str:
-    figures = "  ".join(f"{name} {value:.4f}" for name, value in check.scores.items())
-    mark = "  [green]best[/green]" if check.best else ""
-    return f"{_clock(check.seconds):>7}  epoch {check.epoch:5.1f}  loss {check.train_loss:.3f}  {figures}{mark}"
-
-
-def count(number: int, what: str) -> str:
-    """A number of things in words.
-
-    >>> count(1, "example"), count(1200, "step")
-    ('1 example', '1,200 steps')
-    """
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def print_finished(finished: Finished, recipe: Recipe, *, as_json: bool) -> None:

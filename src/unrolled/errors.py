@@ -16,7 +16,7 @@ A message says what is wrong, where, and what to do. It is one line where that i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -102,4 +102,10 @@ class MissingExtra(UserMistake):
 
 
 class NotFinite(UnrolledError):  # noqa: N818
-    """A loss or a gradient became NaN or infinite. The step was not taken: the weights are those before it."""
+    """A loss or a gradient became NaN or infinite. The step was not taken: the weights are those before it.
+
+    Attributes:
+        batch: the encoded examples of the step, for who looks for where it arose; none where they are not known.
+    """
+
+    batch: Sequence[Any] = ()

@@ -108,7 +108,12 @@ def _gradient(facts: Facts, distance: int | None) -> Finding:
 
 def _gates(facts: Facts) -> list[Finding]:
     found = []
+    # Who keeps for long takes in little at a time: where the gate that keeps is open, the one that writes may be shut.
+    keeps = [of.open for name, of in facts.saturation.items() if name in facts.keeps]
+    by_design = facts.writes if keeps and max(keeps) > 1 - SATURATED else ()
     for name, of in facts.saturation.items():
+        if name in by_design:
+            continue
         both = of.low < 0
         ill, how = (of.shut + of.open, "at its ends") if both else (of.shut, "as good as shut")
         if ill > SATURATED:

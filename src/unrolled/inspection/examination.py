@@ -6,7 +6,7 @@ The flow of the gradient (`gradient_flow`), the saturation of the gates (`gates`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,10 @@ from unrolled import state as states
 from unrolled.cells.base import Cell
 from unrolled.errors import BadOption
 from unrolled.inspection.gates import Saturation, of_reading, saturation
-from unrolled.inspection.gradient_flow import Flow, GradientFlow, flow_in, joined
+from unrolled.inspection.gradient_flow import Flow, GradientFlow, batches_of, flow_in, joined
 from unrolled.inspection.lyapunov import exponents_along, spectral_radius
 from unrolled.inspection.tape import Reading, Watched, lengths, watch
+from unrolled.tasks.base import Task
 
 STEPS = 200
 """Along which exponents are taken, at most."""
@@ -57,7 +58,7 @@ class Facts(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """The facts of each cell, and the loss that was looked at, a decision's mean or a sum as the run gives it."""
+    """The facts of each cell; and the loss that was looked at, the mean over the runs."""
 
     cells: tuple[Facts, ...]
     loss: float
@@ -92,6 +93,18 @@ def examine(
     whole = joined(flows) if any(flow.flows for flow in flows) else GradientFlow((), 0)
     found = [_facts(layer, cell, whole, exponents) for layer, cell in tape.items() if cell.readings]
     return Examination(tuple(found), total / max(runs, 1))
+
+
+def examine_task(
+    task: Task, examples: Sequence[Any], *, rows: int = 16, elements: int = 4096, batches: int = 1, seed: int = 1,
+    exponents: int = 3,
+) -> Examination:  # fmt: skip
+    """A task's recurrences, on batches of examples with their blanks filled in, as a training has them.
+
+    rows, elements: of a batch, at most; batches: that are looked at; seed: of which; exponents: as `examine` has them.
+    """
+    make, runs = batches_of(task, examples, rows=rows, elements=elements, batches=batches, seed=seed)
+    return examine(task, make, runs=runs, exponents=exponents)
 
 
 @torch.no_grad()

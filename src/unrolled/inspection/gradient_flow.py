@@ -134,16 +134,31 @@ def gradient_flow(
 
     Raises `BadData` for an example that cannot be read, `BadOption` where the task has no recurrence.
     """
+    return flow_of(task, *batches_of(task, examples, rows=rows, elements=elements, batches=batches, seed=seed))
+
+
+def batches_of(
+    task: Task, examples: Sequence[Any], *, rows: int, elements: int, batches: int, seed: int
+) -> tuple[Callable[[Task], Callable[[], Tensor]], int]:
+    """For `flow_of` and its like: the mean loss of a decision, batch after batch as a training has them; and how many.
+
+    Arguments as `gradient_flow` has them.
+    """
     feed = task.feed(examples, elements=elements, rows=rows, seed=seed)
     for _ in feed.make():
         pass
     pieces = feed.plan(0)[:batches]
 
-    def losses(copy: Task) -> Callable[[], Tensor]:
+    def make(copy: Task) -> Callable[[], Tensor]:
         taken = iter([copy.collate(feed.take(piece)) for piece in pieces])
-        return lambda: copy.loss(next(taken)).total
 
-    return flow_of(task, losses, len(pieces))
+        def run() -> Tensor:
+            loss = copy.loss(next(taken))
+            return loss.total / loss.count
+
+        return run
+
+    return make, len(pieces)
 
 
 def flow_of(model: nn.Module, make: Callable[[Any], Callable[[], Tensor]], runs: int = 1) -> GradientFlow:

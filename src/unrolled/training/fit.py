@@ -238,9 +238,11 @@ class _Run:
             if not (torch.isfinite(mean) and torch.isfinite(norm)):
                 what = "gradient" if torch.isfinite(mean) else "loss"
                 step = self.counters["step"] + 1
-                if self.feed.carries:  # a window of a long text is no example that could be named
-                    raise clip.explain(self.task, [], [], what, step)
-                raise clip.explain(self.task, encoded, [self.train[row] for row in piece], what, step)
+                # A window of a long text is no example that could be named.
+                named = ([], []) if self.feed.carries else (encoded, [self.train[row] for row in piece])
+                error = clip.explain(self.task, *named, what, step)
+                error.batch = encoded
+                raise error
             self.random = torch.get_rng_state()
         return loss, mean, norm
 
