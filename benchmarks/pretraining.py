@@ -1,6 +1,6 @@
 """Does a language model of the same texts help a classifier? Equal time for both, pre-training included.
 
-    python benchmarks/pretraining.py --data FOLDER [--pretrain 15] [--tune 15] [--seeds 1 2 3]
+    python benchmarks/pretraining.py --data FOLDER [--pretrain 15] [--tune 15] [--seeds 1 2 3] [--runs tuned same scratch]
         [--language NAME=VALUE …] [--tuned NAME=VALUE …] [--scratch NAME=VALUE …]
 
 FOLDER holds the train, valid (if there is one) and test files of a data set of labelled texts. With each seed: a
@@ -32,6 +32,7 @@ from unrolled.data.examples import LabelledText
 
 LANGUAGE = ("tokens=blanks", "case=lower", "most=30000", "lines=apart", "hidden_size=256", "word_size=256")
 LANGUAGE += ("precision=bfloat16", "epochs=500")
+RUNS = ("tuned", "same", "scratch")
 CLASSIFIER = ("tokens=blanks", "epochs=500")
 
 
@@ -81,16 +82,18 @@ def compare(given: argparse.Namespace, seed: int, place: Path) -> dict[str, tupl
     texts(given.data, place / "texts", seed)
     common = ("--seed", str(seed), "--overwrite")
     language, fresh = place / "language", place / "fresh"
-    unrolled("train", "language_model", "--data", str(place / "texts"), "--output", str(language), *common,
-             "--minutes", str(given.pretrain), *settings([*LANGUAGE, *given.language]))  # fmt: skip
-    untrained(language, fresh, seed)
+    if {"tuned", "same"} & set(given.runs):
+        unrolled("train", "language_model", "--data", str(place / "texts"), "--output", str(language), *common,
+                 "--minutes", str(given.pretrain), *settings([*LANGUAGE, *given.language]))  # fmt: skip
+        untrained(language, fresh, seed)
     runs = {
         "tuned": (given.tune, [f"encoder={language}", *given.tuned]),
         "same": (both, [f"encoder={fresh}", "layer_decay=1", "unfreeze=0", *given.tuned]),
         "scratch": (both, given.scratch),
     }
     found = {}
-    for name, (minutes, options) in runs.items():
+    for name in given.runs:
+        minutes, options = runs[name]
         unrolled("train", "classifier", "--data", data, "--output", str(place / name), *common,
                  "--minutes", str(minutes), *settings([*CLASSIFIER, *options]))  # fmt: skip
         found[name] = figures(place / name, given.data)
@@ -103,6 +106,7 @@ def main() -> None:
     parser.add_argument("--pretrain", type=float, default=15.0)
     parser.add_argument("--tune", type=float, default=15.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=RUNS)
     for name in ("language", "tuned", "scratch"):
         parser.add_argument(f"--{name}", nargs="+", default=[])
     given = parser.parse_args()
