@@ -1,7 +1,7 @@
 """Does a language model of the same texts help a classifier? Equal time for both, pre-training included.
 
-    python benchmarks/pretraining.py --data FOLDER [--pretrain 15] [--tune 15] [--seeds 1 2 3] [--runs tuned same scratch]
-        [--language NAME=VALUE …] [--tuned NAME=VALUE …] [--scratch NAME=VALUE …]
+    python benchmarks/pretraining.py --data FOLDER [--pretrain 15] [--tune 15] [--seeds 1 2 3]
+        [--runs tuned same scratch] [--language NAME=VALUE …] [--tuned NAME=VALUE …] [--scratch NAME=VALUE …]
 
 FOLDER holds the train, valid (if there is one) and test files of a data set of labelled texts. With each seed: a
 language model is trained on the texts of the training split, without their labels, for `--pretrain` minutes; a
