@@ -12,7 +12,7 @@ and targets are each sorted by their own lengths.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -160,7 +160,13 @@ class EncoderDecoder(nn.Module):
     @torch.no_grad()
     def predictions(self, memory: Memory, targets_in: PackedSequence) -> Tensor:
         """The likeliest word after each element of whole targets, (elements,), long. Arguments as `loss`."""
-        ran, found = self._run(memory, targets_in), []
+        return torch.cat([logits.argmax(dim=1) for logits in self.logits(memory, targets_in)])
+
+    def logits(self, memory: Memory, targets_in: PackedSequence) -> Iterator[Tensor]:
+        """The logits of what comes after each element of whole targets, so many elements at a time: each (elements,
+        vocabulary), where words are copied with those behind it. Arguments as `loss`.
+        """
+        ran = self._run(memory, targets_in)
         readouts, sizes = self._dropped(ran), targets_in.batch_sizes
         gate = None if self.pointer is None else self._gate(ran)
         for start in range(0, len(readouts), CHUNK):
@@ -170,8 +176,7 @@ class EncoderDecoder(nn.Module):
                 assert ran.shown.weights is not None
                 each = states.tree_map(lambda t, part=part: of_elements(t, sizes)[part], self._copies(ran.memory))
                 logits = self.pointer.logits(gate[part], ran.shown.weights[part], each, logits)
-            found.append(logits.argmax(dim=1))
-        return torch.cat(found)
+            yield logits
 
     def stepper(self) -> Callable[[Tensor, Any, Memory], tuple[Tensor, Any]]:
         """`step`, made ready for a search: for as long as neither the weights nor the precision change, by one thread.

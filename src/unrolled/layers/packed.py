@@ -53,6 +53,24 @@ def caller_order(values: Tensor, x: PackedSequence) -> Tensor:
     return values if x.unsorted_indices is None else values.index_select(0, x.unsorted_indices)
 
 
+def at(x: PackedSequence, place: int) -> Tensor:
+    """One element of each row, in the caller's order. place: negative from the row's end. (elements, …) -> (batch, …).
+
+    Raises `IndexError` where a row has no such element.
+
+    >>> from torch.nn.utils.rnn import pack_sequence
+    >>> x = pack_sequence([torch.tensor([1]), torch.tensor([2, 3, 4])], enforce_sorted=False)
+    >>> at(x, 0).tolist(), at(x, -1).tolist()
+    ([1, 2], [1, 4])
+    """
+    sizes = lengths(x.batch_sizes)
+    index = sizes + place if place < 0 else torch.full_like(sizes, place)
+    if bool((index < 0).any()) or bool((index >= sizes).any()):
+        raise IndexError(f"there is no element {place} in a row of {int(sizes.min())}")
+    row = torch.arange(len(sizes))
+    return caller_order(x.data[starts(x.batch_sizes)[index] + row], x)
+
+
 def to_padded(values: Tensor, batch_sizes: Tensor) -> Tensor:
     """Elements into a padded batch, zeros behind a row's last. (elements, …) -> (batch, time, …), rows in packed order.
 

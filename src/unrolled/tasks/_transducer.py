@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.data.examples import Example
@@ -27,6 +27,7 @@ from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
 from unrolled.layers.encoder_decoder import EncoderDecoder
 from unrolled.layers.encoder_decoder_options import EncoderDecoderOptions
+from unrolled.layers.packed import at
 from unrolled.layers.scheduled import sampled
 from unrolled.tasks._packing import pack
 from unrolled.tasks._searching import Searching, search
@@ -240,6 +241,18 @@ class Transducer(Task):
         memory = self.network.encode(batch.sources, batch.copied)
         if batch.before is not None and batch.after is not None:
             self.network.loss(memory, batch.before, batch.after)
+
+    def vectors(self) -> nn.Module:
+        """Of the source's elements."""
+        return self.network.encoder.dropout
+
+    def says(self, batch: Batch, place: int = -1) -> tuple[Tensor, Sequence[str]]:
+        """Of each token that the target may have at that place, its end at -1, after those before it."""
+        if batch.before is None:
+            raise BadData("an example without a target has nothing to say")
+        memory = self.network.encode(batch.sources, batch.copied)
+        logits = batch.before._replace(data=torch.cat(list(self.network.logits(memory, batch.before))))
+        return at(logits, place).log_softmax(-1), (*self.target.vocabulary.symbols, *batch.beyond)
 
     def sequences(self, encoded: Encoded) -> list[tuple[str, ...]]:
         return [encoded.tokens, *([] if encoded.target is None else [(BEGIN, *encoded.said)])]

@@ -199,6 +199,24 @@ class Task(nn.Module, ABC):
         """Run the network over a batch once, each element that it holds: for who watches what happens in it."""
         self.decide(batch)
 
+    def vectors(self) -> nn.Module:
+        """The part through which the vectors of all elements pass on their way to the recurrences, as a
+        `PackedSequence`: for who changes them on that way. Raises `BadOption` where there is none.
+        """
+        raise BadOption(f"a {self.name} has no such part")
+
+    def says(self, batch: Any, place: int = -1) -> tuple[Tensor, Sequence[str]]:
+        """What the task says about one element of each row, with a graph.
+
+        Args:
+            batch: of `collate`.
+            place: of the element, negative from the end; of no importance where a row gets one answer.
+
+        Returns:
+            The log-probability of each choice, (rows, choices), in the caller's order, and what the choices are called.
+        """
+        raise BadOption(f"a {self.name} does not say what it chooses from")
+
     def sequences(self, encoded: Any) -> list[tuple[str, ...]]:
         """What the recurrences of `see` read of one encoded example, element by element, one sequence after the other.
 

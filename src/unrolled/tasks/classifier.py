@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
 from unrolled.data.examples import LabelledText
 from unrolled.data.tokenisers.base import Tokeniser
@@ -198,6 +198,14 @@ class Classifier(Task):
     def _logits(self, batch: Batch) -> Tensor:
         read = self.reader(batch)
         return self.output(torch.cat([pooling(read) for pooling in self.poolings], dim=-1))
+
+    def vectors(self) -> nn.Module:
+        return self.reader.embedding_dropout
+
+    def says(self, batch: Batch, place: int = -1) -> tuple[Tensor, Sequence[str]]:
+        """Of each label; where there may be several, of each by itself."""
+        logits, many = self._logits(batch), self.options["decision"] == "many"
+        return logsigmoid(logits) if many else logits.log_softmax(-1), self.labels.symbols
 
     @property
     def metric(self) -> str:  # type: ignore[override]

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from unrolled.data.examples import Passage
@@ -28,7 +28,7 @@ from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
 from unrolled.layers.adaptive_softmax import cutoffs_for
 from unrolled.layers.language import Kind
-from unrolled.layers.packed import caller_order, last
+from unrolled.layers.packed import at, caller_order, last
 from unrolled.layers.stack import CellName
 from unrolled.state import State
 from unrolled.tasks import _side_by_side
@@ -234,6 +234,14 @@ class LanguageModel(Task):
             tokens = TokenFile(examples, self._ahead, symbols=len(self.elements), of=of)
             return ShardedStreams(tokens, backward=self.is_backward, **how)
         return Streams(self._text(examples), **how)
+
+    def vectors(self) -> nn.Module:
+        return self.network.vectors
+
+    def says(self, batch: Batch, place: int = -1) -> tuple[Tensor, Sequence[str]]:
+        """Of each element that may follow the one at that place, the line end before the first being at 0."""
+        x, _ = self.network.read(batch.read)
+        return self.network.logits(at(x, place)).log_softmax(-1), self.elements.symbols
 
     def sequences(self, encoded: Any) -> list[tuple[str, ...]]:
         return [(LINE_END, *encoded.tokens[:-1])]

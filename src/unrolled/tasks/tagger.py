@@ -23,6 +23,7 @@ from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.layers.crf import CRF, bio_constraints
+from unrolled.layers.packed import at
 from unrolled.layers.stack import CellName
 from unrolled.metrics.spans import is_bio, span_scores
 from unrolled.metrics.tagging import token_scores
@@ -215,6 +216,13 @@ class Tagger(Task):
             }
             for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)
         ]
+
+    def vectors(self) -> nn.Module:
+        return self.reader.embedding_dropout
+
+    def says(self, batch: Batch, place: int = -1) -> tuple[Tensor, Sequence[str]]:
+        """Of each tag of that token; of a CRF by the token's own scores, its neighbours' tags left out."""
+        return at(self._emissions(batch), place).log_softmax(-1), self.tags.symbols
 
     def _emissions(self, batch: Batch) -> PackedSequence:
         read = self.reader(batch)
