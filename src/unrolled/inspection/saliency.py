@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,12 +130,17 @@ def memory(task: Task, examples: Sequence[Any], *, most: int = 100, seed: int = 
             places = count - 1 - torch.arange(lags)
             others = torch.randint(count - 1, (lags,), generator=draw)
             order[torch.arange(lags), places] = others + (others >= places)
-            with _changed(task, lambda x, order=order: x.gather(0, order.t().unsqueeze(2).expand_as(x))):
+            with _changed(task, partial(_reordered, order=order.t())):
                 said = task.says(task.collate([encoded] * (lags + 1)))[0].exp()
             sums[:lags] += (0.5 * (said[:-1] - said[-1]).abs().sum(dim=1)).double().numpy()
             counts[:lags] += 1
     with np.errstate(invalid="ignore"):
         return Memory(sums / np.where(counts > 0, counts, np.nan), counts)
+
+
+def _reordered(x: Tensor, order: Tensor) -> Tensor:
+    """x: (time, rows, features); order: (time, rows), which time stands there."""
+    return x.gather(0, order.unsqueeze(2).expand_as(x))
 
 
 def _number(answer: str, names: Sequence[str]) -> int:
