@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomlkit
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")),
 ]
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -24,6 +25,16 @@ LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 
 def blocks(page: Path, language: str = "python") -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def loaded(path: Path) -> Any:
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def without_code(page: Path) -> str:
@@ -68,11 +79,7 @@ def test_an_example_runs(name: str, block: str, tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_page_of_equations_is_what_the_cells_say():
-    spec = importlib.util.spec_from_file_location("equations", ROOT / "docs" / "equations.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
+    made = loaded(ROOT / "docs" / "equations.py")
     assert made.PAGE.read_text(encoding="utf-8") == made.page(), "docs/equations.md is stale: make docs"
 
 
@@ -155,3 +162,23 @@ def test_what_a_stranger_adds_is_found_and_obeys_the_laws(name: str, package: st
     assert passed is not None
     own = (tmp_path / written[1]).read_text(encoding="utf-8").count("\ndef test_")
     assert int(passed[1]) > own, "no law ran on it"
+
+
+TEXTBOOK = sorted((ROOT / "docs" / "textbook").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", TEXTBOOK, ids=lambda script: script.stem)
+def test_a_page_of_the_textbook_is_what_its_script_makes(script: Path, tmp_path: Path):
+    """The script runs (what it claims it asserts), and the page holds its words and code. Numbers may differ by rounding
+    from machine to machine: of what it prints the words are compared.
+    """
+    made = loaded(ROOT / "docs" / "textbook.py")
+    copy = tmp_path / script.name
+    shutil.copy(script, copy)
+    command = [sys.executable, "-W", "error", copy.name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert all((script.parent / picture.name).exists() for picture in tmp_path.glob("*.png"))
+    page = script.with_suffix(".md").read_text(encoding="utf-8")
+    fresh = made.page(script.stem, done.stdout)
+    assert re.sub(r"[-+.\de]+", "#", page) == re.sub(r"[-+.\de]+", "#", fresh), "run docs/textbook.py"
