@@ -169,8 +169,8 @@ TEXTBOOK = sorted((ROOT / "docs" / "textbook").glob("*.py"))
 
 @pytest.mark.parametrize("script", TEXTBOOK, ids=lambda script: script.stem)
 def test_a_page_of_the_textbook_is_what_its_script_makes(script: Path, tmp_path: Path):
-    """The script runs (what it claims it asserts), and the page holds its words and code. Numbers may differ by rounding
-    from machine to machine: of what it prints the words are compared.
+    """The script runs, which asserts what it claims; the page holds its words and code. Of what it prints the words are
+    compared: numbers may differ by rounding from machine to machine.
     """
     made = loaded(ROOT / "docs" / "textbook.py")
     copy = tmp_path / script.name
