@@ -310,7 +310,8 @@ def test_the_commands_are_these() -> None:
     wanted = ["train", "evaluate", "predict", *generating, "info", "list", "check", "doctor", "demo"]
     assert wanted == COMMANDS
     assert [group.name for group in cli.app.registered_groups] == ["inspect"]
-    assert [command.name for command in cli.inspect.registered_commands] == ["attention"]
+    inside = ["attention", "gradients", "gates", "saliency", "memory"]
+    assert [command.name for command in cli.inspect.registered_commands] == inside
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -15,8 +15,8 @@ PACKAGE = "unrolled"
 # by "|". Modules joined by "+" are one part. "." is the package's own `__init__`.
 LINES = """
 . | __main__
-cli + console + console_training + console_language + console_doctor + demos | server
-api + model + recipe + card + doctor
+cli + cli_inspect + cli_options + console + console_training + console_language + console_doctor + demos | server
+api + model + recipe + card + doctor + looking
 training | inspection | export | bundle | hub
 tasks
 layers | decoding | data | metrics

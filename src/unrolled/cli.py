@@ -15,7 +15,9 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from unrolled.errors import BadOption, UnknownName, UnrolledError, UserMistake
+from unrolled.cli_inspect import inspect
+from unrolled.cli_options import Data, Json, ModelFolder, Reading, Set, pairs
+from unrolled.errors import UnknownName, UnrolledError, UserMistake
 
 
 class Commands(typer.core.TyperGroup):
@@ -48,20 +50,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-inspect = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See inside a model.")
 app.add_typer(inspect, name="inspect")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
-ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model's folder.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="An option, as often as needed; `unrolled info TASK` lists them."),
-]
-Reading = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A column or the format of the file, where not as in training."),
-]
-Data = Annotated[str, typer.Option(metavar="PATH", help="A file, or a folder with a test file.")]
 
 FIELDS = ("text", "label", "tokens", "tags", "source", "target", "question", "context", "answer")
 """Of examples: the names that their columns have by default."""
@@ -106,7 +95,7 @@ def train(
     given = api.unfinished(output) if resume and output is not None and task is recipe is None else None
     if recipe is not None:
         given = from_toml(recipe)
-    wanted = console.recipe_of(given, task, data, output, _pairs(options), minutes, seed)
+    wanted = console.recipe_of(given, task, data, output, pairs(options), minutes, seed)
     finished = console.show_training(api.train(wanted, resumed=resume, overwrite=overwrite), wanted)
     console.print_finished(finished, wanted, as_json=as_json)
 
@@ -124,7 +113,7 @@ def evaluate(
     """Measure a model on a file with the answers in it."""
     from unrolled import api, console
 
-    console.print_evaluation(api.load(model).evaluate(data, unseen=unseen, **_pairs(options)), as_json=as_json)
+    console.print_evaluation(api.load(model).evaluate(data, unseen=unseen, **pairs(options)), as_json=as_json)
 
 
 @app.command()
@@ -140,7 +129,7 @@ def predict(
     """Fill in the blanks of a file: the same format out as in."""
     from unrolled import api, console
 
-    console.predict(api.load(model), source, output, _pairs(options), as_json=as_json)
+    console.predict(api.load(model), source, output, pairs(options), as_json=as_json)
 
 
 @app.command()
@@ -192,7 +181,7 @@ def stream(
     """Read standard input element by element, and answer at each, in constant memory."""
     from unrolled import api, console_language
 
-    console_language.stream(api.load(model), state, _pairs(options), as_json=as_json)
+    console_language.stream(api.load(model), state, pairs(options), as_json=as_json)
 
 
 @app.command()
@@ -251,7 +240,7 @@ def check(
     """
     from unrolled import api, console
 
-    verdicts = api.check(api.load(model), data, examples, **_pairs(options))
+    verdicts = api.check(api.load(model), data, examples, **pairs(options))
     if not console.print_verdicts(verdicts, as_json=as_json):
         raise typer.Exit(1)
 
@@ -280,10 +269,10 @@ def doctor(
     from unrolled import doctor as consulted
 
     if Path(patient).is_dir():
-        found = consulted.examine_model(api.load(patient), data, distance=distance, **_pairs(options))
+        found = consulted.examine_model(api.load(patient), data, distance=distance, **pairs(options))
         is_healthy = console_doctor.print_diagnosis(found, as_json=as_json)
     else:
-        wanted = recipe.build(patient, data, _pairs(options), seed=seed, minutes=minutes)
+        wanted = recipe.build(patient, data, pairs(options), seed=seed, minutes=minutes)
         events = consulted.doctor(wanted, distance=distance, treat=treat)
         is_healthy = console_doctor.print_doctor(events, wanted, as_json=as_json)
     if not is_healthy:
@@ -311,32 +300,6 @@ def demo(
         console.demo_pronounce(pronounce(output or Path("runs/pronounce"), minutes or 3.0, seed), as_json=as_json)
     else:
         raise UnknownName("demo", what, ("sentiment", "pronounce"))
-
-
-@inspect.command("attention")
-def inspect_attention(
-    model: ModelFolder,
-    data: Annotated[str | None, typer.Option(metavar="FILE", help="Sentences, with or without their targets.")] = None,
-    text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A sentence; as often as needed.")] = None,
-    examples: Annotated[int, typer.Option(metavar="N", min=1, help="How many of the file's sentences.")] = 8,
-    output: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write one page that works offline.")] = None,
-    png: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Write a picture.")] = None,
-    options: Reading = None,
-    as_json: Json = False,
-) -> None:
-    """What each output word looked at, as text, page, picture or JSON."""
-    from unrolled import api, console
-
-    loaded = api.load(model)
-    report = api.attention(loaded, data, text or (), examples, **_pairs(options))
-    console.print_attention(report, output, png, as_json=as_json)
-
-
-def _pairs(options: list[str] | None) -> dict[str, Any]:
-    wrong = [option for option in options or [] if "=" not in option]
-    if wrong:
-        raise BadOption(f"--set takes name=value, not {wrong[0]!r}")
-    return {name.strip(): value for name, value in (option.split("=", 1) for option in options or [])}
 
 
 def _fail(error: UnrolledError, code: int) -> None:

@@ -183,6 +183,11 @@ def print_verdicts(verdicts: Iterator[Verdict], *, as_json: bool) -> bool:
     return all(verdict.holds is not False for verdict in seen)
 
 
+def print_report(report: Any, *, as_json: bool) -> None:
+    """What was seen inside a model."""
+    print(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report)
+
+
 def print_attention(report: Attention, output: Path | None, png: Path | None, *, as_json: bool) -> None:
     """What each output word looked at: in words or as JSON, and into the files that were asked for."""
     files = {"page": output, "picture": png}

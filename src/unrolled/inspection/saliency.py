@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.errors import BadOption
+from unrolled.inspection.alignment import legible
 from unrolled.tasks.base import Task
 
 STEPS = 50
@@ -52,9 +53,10 @@ class Saliency(NamedTuple):
     gap: float
 
     def __str__(self) -> str:
-        width = max(map(len, self.elements))
+        shown = list(map(legible, self.elements))
+        width = max(map(len, shown))
         lines = [f"{self.answer}: log-probability {self.log_probability:.4f}"]
-        for element, gradient, without in zip(self.elements, self.gradients, self.occlusion, strict=True):
+        for element, gradient, without in zip(shown, self.gradients, self.occlusion, strict=True):
             lines.append(f"  {element:{width}}  gradients {gradient:+8.4f}  without it {-without:+8.4f}")
         return "\n".join(lines)
 
