@@ -306,12 +306,11 @@ COMMANDS = [command.name or command.callback.__name__ for command in cli.app.reg
 
 
 def test_the_commands_are_these() -> None:
-    generating = ["generate", "stream", "compare"]
-    wanted = ["train", "evaluate", "predict", *generating, "info", "list", "check", "doctor", "demo"]
-    assert wanted == COMMANDS
+    wanted = "train evaluate predict generate stream compare info list check doctor demo"
+    assert " ".join(COMMANDS) == wanted
     assert [group.name for group in cli.app.registered_groups] == ["inspect"]
-    inside = ["attention", "gradients", "gates", "saliency", "memory"]
-    assert [command.name for command in cli.inspect.registered_commands] == inside
+    inside = "attention gradients gates saliency memory"
+    assert " ".join(str(command.name) for command in cli.inspect.registered_commands) == inside
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
