@@ -170,3 +170,22 @@ def test_a_trained_model_is_examined_as_it_is(
         main_with(["doctor", str(model), "--data", str(recalled / "valid.tsv")])
     assert end.value.code == 1
     assert capsys.readouterr().out.startswith("after training: vanishing\n  reader.stack.layers.0.cell: vanishing;")
+    with pytest.raises(SystemExit) as end:
+        main_with(["doctor", str(model), "--data", str(recalled / "valid.tsv"), "--treat"])
+    assert end.value.code == 2
+    assert "--treat and --minutes are of a training: name the task" in capsys.readouterr().err
+
+
+def test_a_language_model_is_looked_at_in_its_windows(tmp_path: Path) -> None:
+    draw = random.Random(1)
+    for split, count in (("train", 200), ("valid", 60)):
+        lines = [" ".join(draw.choices("abcdef", k=12)) for _ in range(count)]
+        (tmp_path / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    options = {"hidden_size": 8, "word_size": 8, "layers": 1, "epochs": 1, "checks": 1, "window": 20}
+    *events, report = doctor(recipe.build("language_model", str(tmp_path), options))
+    assert isinstance(report, Report)
+    before = next(event for event in events if isinstance(event, Diagnosis) and event.when == "before")
+    assert before.examination is not None
+    (facts,) = before.examination.cells
+    assert (facts.layer, facts.steps) == ("network.stack.layers.0.cell", 20)
+    assert facts.flows[0].felt.min() == 1  # each element is asked for the next

@@ -17,7 +17,7 @@ import typer.core
 
 from unrolled.cli_inspect import inspect
 from unrolled.cli_options import Data, Json, ModelFolder, Reading, Set, pairs
-from unrolled.errors import UnknownName, UnrolledError, UserMistake
+from unrolled.errors import BadOption, UnknownName, UnrolledError, UserMistake
 
 
 class Commands(typer.core.TyperGroup):
@@ -269,6 +269,8 @@ def doctor(
     from unrolled import doctor as consulted
 
     if Path(patient).is_dir():
+        if treat or minutes is not None:
+            raise BadOption("--treat and --minutes are of a training: name the task, not a trained model")
         found = consulted.examine_model(api.load(patient), data, distance=distance, **pairs(options))
         is_healthy = console_doctor.print_diagnosis(found, as_json=as_json)
     else:

@@ -13,6 +13,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -169,7 +170,7 @@ def _follow(
     task = recipe.prepared(train)
     amiss = everyday(task, train, valid)
     if not any(finding.kind == "unreadable" for finding in amiss):
-        too_high = rate_too_high(task, list(train)[: recipe.training.batch_rows], recipe.training.learning_rate)
+        too_high = rate_too_high(task, list(islice(train, recipe.training.batch_rows)), recipe.training.learning_rate)
         amiss += [] if too_high is None else [too_high]
     yield _noted(course, Diagnosis("data", tuple(amiss)))
     if any(finding.kind == "unreadable" for finding in amiss):
