@@ -17,6 +17,7 @@ from unrolled.data.feeds import Streams
 from unrolled.errors import BadData, BadOption, NotFinite, UnknownName
 from unrolled.tasks import _reading_on
 from unrolled.tasks.language_model import LINE_END, LanguageModel
+from unrolled.training.events import Step
 from unrolled.training.fit import fit
 from unrolled.training.settings import Settings
 
@@ -259,3 +260,22 @@ def test_a_larger_vocabulary_gets_its_tails_from_the_frequencies_and_keeps_them(
     assert again.measure(lines[:3]) == task.measure(lines[:3])
     with pytest.raises(BadOption, match="cutoffs must rise"):
         LanguageModel(task.vocabularies, task.tokenisers, softmax="adaptive")
+
+
+def test_lines_that_stand_apart_are_trained_each_from_nothing() -> None:
+    """No batch goes on from the state of the one before, whether it has as many rows or not."""
+    draw = np.random.default_rng(1)
+    lines = [Passage(text=" ".join(draw.choice(list("abcdef"), size))) for size in (3, 3, 3, 3, 7, 7, 1)]
+    torch.manual_seed(0)
+    task = LanguageModel.prepare(lines, lines="apart", **TINY, **DRY)
+    settings = Settings(learning_rate=1e-12, epochs=2, batch_rows=2, checks=1, clip_norm=0)
+    feed = task.feed(lines, elements=settings.batch_elements, rows=2, seed=1)
+    expected = []
+    with task.evaluating(), torch.no_grad():
+        for epoch in range(2):
+            for piece in feed.plan(epoch):
+                loss = task.loss(task.collate(feed.take(piece)))
+                expected.append(float(loss.total) / loss.count)
+    steps = [event for event in fit(task, lines, lines, settings=settings, seed=1) if isinstance(event, Step)]
+    assert [step.loss for step in steps] == pytest.approx(expected, rel=1e-5)
+    assert len({step.examples for step in steps}) > 1

@@ -215,7 +215,7 @@ class _Run:
         c["batch"] += 1
         c["loss_sum"] += float(loss.total.detach())
         c["decisions"] += loss.count
-        self.carried = loss.state
+        self.carried = loss.state if self.feed.carries else None
         if c["batch"] == len(self.pieces):
             c["epoch"], c["batch"] = c["epoch"] + 1, 0
             self.pieces, self.carried = self.feed.plan(c["epoch"]), None
@@ -231,7 +231,8 @@ class _Run:
         self.engine.zero_grad()
         with fused.precision(self.settings.precision), torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.random)
-            loss = self.task.loss_after(self.task.collate(encoded), self.carried)
+            batch = self.task.collate(encoded)
+            loss = self.task.loss_after(batch, self.carried) if self.feed.carries else self.task.loss(batch)
             mean = loss.total / loss.count
             mean.backward()
             norm = clip.clip(self.parameters, self.settings.clip_norm)
