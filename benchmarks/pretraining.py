@@ -31,7 +31,9 @@ from unrolled.data import splits
 from unrolled.data.examples import LabelledText
 
 LANGUAGE = ("tokens=blanks", "case=lower", "most=30000", "lines=apart", "hidden_size=256", "word_size=256")
-LANGUAGE += ("precision=bfloat16", "epochs=500")
+LANGUAGE += ("precision=bfloat16", "epochs=500", "checks=3")
+VALIDATING = 100
+"""Texts that the language model is validated on, at most: over 30,000 words a look takes long."""
 RUNS = ("tuned", "same", "scratch")
 CLASSIFIER = ("tokens=blanks", "epochs=500")
 
@@ -45,10 +47,10 @@ def settings(given: Sequence[str]) -> list[str]:
 
 
 def texts(data: Path, folder: Path, seed: int) -> None:
-    """The training texts as those of a language model, a line each, the last twentieth to validate."""
+    """The training texts as those of a language model, a line each, the last ones to validate."""
     loaded = splits.load(data, LabelledText, seed=seed)
     lines = [" ".join(example.text.split()) + "\n" for example in loaded.train]
-    edge = len(lines) - len(lines) // 20
+    edge = len(lines) - min(len(lines) // 20, VALIDATING)
     folder.mkdir(parents=True)
     for name, part in (("train", lines[:edge]), ("valid", lines[edge:])):
         (folder / f"{name}.txt").write_text("".join(part), encoding="utf-8")
