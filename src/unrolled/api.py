@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import torch
 
 from unrolled import bundle, card, files
 from unrolled.cells.base import Cell
-from unrolled.data import reading, splits
+from unrolled.data import splits
 from unrolled.data.formats.base import Format
 from unrolled.errors import BadData, BadOption, Busy, CannotWrite, UnknownName
 from unrolled.files import write_whole
@@ -31,9 +30,10 @@ from unrolled.inspection.attention import Attention
 from unrolled.inspection.attention import attention as drawn
 from unrolled.inspection.laws import Verdict
 from unrolled.kernels import library
+from unrolled.looking import examples_of
 from unrolled.lookup import NameIn, find, names
 from unrolled.model import Model, load, model_class, read_json, reader_keywords
-from unrolled.recipe import Recipe, deciding_options, from_toml
+from unrolled.recipe import Recipe, from_toml
 from unrolled.tasks.base import Task
 from unrolled.training import resume
 from unrolled.training.events import Check, Event, Planned, Step
@@ -274,13 +274,7 @@ def attention(
 
     Raises `BadOption` where there is nothing to look at, or the task has no attention between two sequences.
     """
-    _, reading_given = deciding_options(model.task_name, given)
-    examples: list[Any] = [model.task.read(text) for text in texts]
-    if data is not None:
-        path = Path(data)
-        examples += islice(reading.stream(path, model.task.example, **model.how(reading_given, path)), most)
-    if not examples:
-        raise BadOption("there is no sentence to look at: give a file or a text")
+    examples = examples_of(model, data, texts, most, **given)
     facts = {"task": model.task_name, "weights": f"{sum(p.numel() for p in model.task.parameters()):,}"}
     return drawn(model.task, examples, title=f"What each word of the {model.task_name} looked at", facts=facts)
 
