@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unrolled import Classifier, api, console
+from unrolled import Classifier, api, console, console_training
 from unrolled.errors import BadOption, NotFinite, UnknownName
 from unrolled.kernels import library
 from unrolled.recipe import build, from_toml
@@ -186,9 +186,9 @@ def test_without_kernels_it_has_none_and_the_plan_says_so(
     plan = next(fit(tagger(examples), examples, examples, settings=HALF))
     assert isinstance(plan, Planned)
     assert plan.precision == "float32"
-    told = console._planned(plan, build("tagger", "", {"precision": "bfloat16"}))
+    told = console_training._planned(plan, build("tagger", "", {"precision": "bfloat16"}))
     assert told.endswith("; in float32: precision=bfloat16 is for compiled kernels; here: none (UNROLLED_KERNELS=none)")
-    assert "float32" not in console._planned(plan, build("tagger", ""))
+    assert "float32" not in console_training._planned(plan, build("tagger", ""))
 
 
 # ---------------------------------------------------------------------- how it is said
@@ -204,7 +204,7 @@ def test_a_recipe_says_it_and_the_model_what_ran(tmp_path: Path, capsys: pytest.
     plan = events[0]
     assert isinstance(plan, Planned)
     assert plan.precision == "bfloat16"
-    assert console._planned(plan, recipe).endswith(" steps; in bfloat16")
+    assert console_training._planned(plan, recipe).endswith(" steps; in bfloat16")
     assert any(isinstance(event, Check) for event in events)
     assert from_toml(tmp_path / "m" / "training.toml").training.precision == "bfloat16"
     assert json.loads((tmp_path / "m" / "metrics.json").read_text())["steps_in"] == "bfloat16"
