@@ -20,8 +20,7 @@ from speed import machine, row, table
 
 from unrolled import recipe
 from unrolled.data import splits
-from unrolled.doctor import SMALL_ROWS
-from unrolled.inspection.examination import examine_task
+from unrolled.doctor import small_look
 from unrolled.training.events import Looked, Step
 from unrolled.training.fit import fit
 
@@ -54,9 +53,7 @@ def main() -> None:
     asked = recipe.build(given.task, given.data, options)
     loaded = splits.load(asked.data, asked.task_class.example, seed=1)
 
-    def look(task: Any) -> Any:
-        return examine_task(task, loaded.valid, rows=SMALL_ROWS, elements=SMALL_ROWS * 128, exponents=0)
-
+    look = small_look(loaded.valid)
     ratios = []
     print(f"\n{machine()}\n")
     table(["round", "steps without", "steps with", "looks", "cost"])

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
@@ -162,6 +163,11 @@ def examine_model(model: Model, data: Any, *, distance: int | None = None, **giv
     return Diagnosis("after", tuple(diagnose(found, distance)), found)
 
 
+def small_look(examples: Sequence[Any]) -> Callable[[Task], Examination]:
+    """What is looked at while a training goes on: a small batch of these examples, without exponents."""
+    return partial(examine_task, examples=examples, rows=SMALL_ROWS, elements=SMALL_ROWS * 128, exponents=0)
+
+
 def _follow(
     course: Course, train: Sequence[Any], valid: Sequence[Any], distance: int | None
 ) -> Iterator[Event | Diagnosis]:
@@ -177,13 +183,9 @@ def _follow(
         return
     yield _noted(course, _looked_at(task, valid, "before", distance))
 
-    def look(task: Task) -> Examination:
-        return examine_task(task, valid, rows=SMALL_ROWS, elements=SMALL_ROWS * 128, exponents=0)
-
     moved: dict[str, list[float]] = {}
-    training = fit(
-        task, train, valid, settings=recipe.training, seed=recipe.seed, minutes=recipe.minutes, look=look
-    )  # fmt: skip
+    how: dict[str, Any] = {"settings": recipe.training, "seed": recipe.seed, "minutes": recipe.minutes}
+    training = fit(task, train, valid, look=small_look(valid), **how)
     best = -math.inf
     try:
         for event in training:

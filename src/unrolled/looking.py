@@ -117,8 +117,8 @@ def gate_report(
     units: list[tuple[str, str, Unit]] = []
     if pattern is not None:
         for layer in found.layers:
+            flags = [inside(elements, pattern) for elements, _ in found.of(layer, "h")]
             for name in _names(found, layer):
-                flags = [inside(elements, pattern) for elements, _ in found.of(layer, name)]
                 units += [(layer, name, unit) for unit in found.units(layer, name, flags, most=3)]
         units.sort(key=lambda one: -abs(one[2].area - 0.5))
     return GateReport(tuple(means), pattern, tuple(units[:10]))

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 
 from unrolled import state as states
 from unrolled.cells.base import Cell
-from unrolled.errors import BadOption
 from unrolled.inspection.gates import Saturation, of_reading, saturation
-from unrolled.inspection.gradient_flow import Flow, GradientFlow, batches_of, flow_in, joined
+from unrolled.inspection.gradient_flow import Flow, GradientFlow, batches_of, flow_in, joined, watched_runs
 from unrolled.inspection.lyapunov import exponents_along, spectral_radius
-from unrolled.inspection.tape import Reading, Watched, lengths, watch
+from unrolled.inspection.tape import Reading, Tape, Watched, lengths
 from unrolled.tasks.base import Task
 
 STEPS = 200
@@ -77,17 +76,8 @@ def examine(
 
     Raises `BadOption` where the model has no recurrence.
     """
-    copy, tape = watch(model)
-    copy.eval()
-    if not tape:
-        raise BadOption(f"{type(model).__name__} has no recurrent cell: no gradient flows through time in it")
-    run, flows, total = make(copy), [], 0.0
-    for place in range(runs):
-        if place:
-            for cell in tape.values():
-                cell.forget()
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            loss = run()
+    flows, total, tape = [], 0.0, Tape()
+    for loss, tape in watched_runs(model, make, runs):
         flows.append(flow_in(loss, tape) if loss.requires_grad else GradientFlow((), 0))
         total += float(loss.detach())
     whole = joined(flows) if any(flow.flows for flow in flows) else GradientFlow((), 0)

@@ -16,7 +16,7 @@ has fallen to 1/e, and to 1 %, of what it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,18 +171,27 @@ def flow_of(model: nn.Module, make: Callable[[Any], Callable[[], Tensor]], runs:
 
     Raises `BadOption` where the model has no recurrence, or the loss does not depend on it.
     """
+    return joined([flow_in(total, tape) for total, tape in watched_runs(model, make, runs)])
+
+
+def watched_runs(
+    model: nn.Module, make: Callable[[Any], Callable[[], Tensor]], runs: int
+) -> Iterator[tuple[Tensor, Tape]]:
+    """The loss of each run, and the tape of it alone, which the next one overwrites. Arguments as `flow_of`.
+
+    Raises `BadOption` where the model has no recurrence.
+    """
     copy, tape = watch(model)
     copy.eval()
     if not tape:
         raise BadOption(f"{type(model).__name__} has no recurrent cell: no gradient flows through time in it")
     run = make(copy)
-    found = []
     for _ in range(runs):
         for cell in tape.values():
             cell.forget()
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            found.append(flow_in(run(), tape))
-    return joined(found)
+            total = run()
+        yield total, tape
 
 
 def flow_in(total: Tensor, tape: Tape) -> GradientFlow:

@@ -89,7 +89,7 @@ def saliency(task: Task, example: Any, *, answer: str | None = None, place: int 
     Raises `BadOption` for an answer that is none, and where the task has no vectors to look at.
     """
     encoded = task.encode(task.read(example))
-    elements = tuple(encoded.tokens) if not task.sequences(encoded) else task.sequences(encoded)[0]
+    elements = task.sequences(encoded)[0]
     count = len(elements)
     with task.evaluating():
         with torch.no_grad():

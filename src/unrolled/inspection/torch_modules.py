@@ -111,13 +111,9 @@ def _cell(of: Any, end: str) -> Cell:
     cell: Cell
     with torch.random.fork_rng(devices=[]):  # weights are drawn, and thrown away
         if isinstance(of, (nn.LSTM, nn.LSTMCell)):
-            projected = getattr(of, "proj_size", 0)
-            cell = (
-                LSTMProjected(inputs, hidden, proj_size=projected, bias=of.bias)
-                if projected
-                else LSTM(inputs, hidden, bias=of.bias)
-            )
-            if projected:
+            cell = LSTM(inputs, hidden, bias=of.bias)
+            if projected := getattr(of, "proj_size", 0):
+                cell = LSTMProjected(inputs, hidden, proj_size=projected, bias=of.bias)
                 weights["weight_hr"] = getattr(of, f"weight_hr{end}")
         elif isinstance(of, (nn.GRU, nn.GRUCell)):
             cell = GRU(inputs, hidden, bias=of.bias)

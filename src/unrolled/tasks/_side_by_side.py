@@ -35,9 +35,7 @@ def losses(network: LanguageNetwork, ids: NDArray[np.int64], line_end: int) -> T
         ids: (elements,), the text.
         line_end: what stands before the first.
     """
-    pieces = min(PIECES, len(ids) // (LEAST * AHEAD))
-    if pieces < 2:
-        pieces = 1
+    pieces = max(1, min(PIECES, len(ids) // (LEAST * AHEAD)))
     ahead = AHEAD if pieces > 1 else 0
     each = (len(ids) - ahead) // pieces
     read = np.concatenate([[line_end], ids[:-1]])

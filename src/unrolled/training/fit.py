@@ -71,8 +71,7 @@ def fit(
         BadModel: the checkpoint is damaged.
         CannotWrite: a checkpoint cannot be written; the last one is unchanged.
     """
-    run = _Run(task, train, valid, settings or Settings(), seed, minutes, checkpoints)
-    run.looks = Looks(look, look_share)
+    run = _Run(task, train, valid, settings or Settings(), seed, minutes, checkpoints, Looks(look, look_share))
     yield from run.make()
     kept = resume.read(checkpoints) if resumed and checkpoints is not None else None
     if kept is not None:
@@ -101,12 +100,13 @@ class _Run:
         seed: int,
         minutes: float | None,
         checkpoints: Path | None,
+        looks: Looks,
     ) -> None:
         for name, examples in (("training", train), ("validation", valid)):
             if not len(examples):
                 raise BadData(f"there are no {name} examples")
         self.task, self.train, self.valid, self.settings, self.seed = task, train, valid, settings, seed
-        self.minutes, self.checkpoints = minutes, checkpoints
+        self.minutes, self.checkpoints, self.looks = minutes, checkpoints, looks
         of = self.settings
         self.feed = task.feed(train, elements=of.batch_elements, rows=of.batch_rows, seed=seed)
         self.layers = task.layer_groups()
@@ -131,7 +131,6 @@ class _Run:
             "seconds": 0.0,
         }
         self.since = self.last_saved = time.perf_counter()
-        self.looks = Looks(None, 0.0)
 
     # ------------------------------------------------------------------ the plan
 
