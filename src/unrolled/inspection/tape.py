@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from unrolled import state as states
 from unrolled.cells.base import Cell, State
 from unrolled.inspection.torch_modules import as_cells
+from unrolled.layers.wrapped import Wrapped
 
 SomeModule = TypeVar("SomeModule", bound=nn.Module)
 
@@ -53,7 +54,7 @@ Tape = dict[str, "Watched"]
 """By name, which is the module's path, each cell of a model."""
 
 
-class Watched(Cell):
+class Watched(Wrapped):
     """A cell whose ticks are written down. It computes what the cell does.
 
     Attributes:
@@ -63,9 +64,7 @@ class Watched(Cell):
     """
 
     def __init__(self, cell: Cell) -> None:
-        super().__init__(cell.input_size, cell.hidden_size)
-        self.cell = cell
-        self.blocks, self.keeps, self.writes = cell.blocks, cell.keeps, cell.writes  # type: ignore[misc]
+        super().__init__(cell)
         self.readings: list[Reading] = []
         self.inputs: list[Tensor] = []
         self._is_running = False
@@ -75,19 +74,9 @@ class Watched(Cell):
         self.readings.clear()
         self.inputs.clear()
 
-    @property
-    def output_size(self) -> int:
-        return self.cell.output_size
-
-    def initial_state(self, batch: int) -> State:
-        return self.cell.initial_state(batch)
-
     def project(self, x: Tensor) -> Tensor:
         self.inputs.append(x.detach())
         return self.cell.project(x)
-
-    def gates(self, px: Tensor, state: State) -> NamedTuple:
-        return self.cell.gates(px, state)
 
     def step(self, px: Tensor, state: State) -> tuple[Tensor, State]:
         if not self.readings:  # stepped by hand, not by a loop that asks for `for_unroll`
@@ -106,9 +95,6 @@ class Watched(Cell):
         one._modules = {**self._modules, "cell": self.cell.for_unroll()}
         one._is_running = True
         return one
-
-    def reset_parameters(self) -> None:
-        self.cell.reset_parameters()
 
 
 def watch(model: SomeModule) -> tuple[SomeModule, Tape]:

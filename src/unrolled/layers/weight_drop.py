@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from unrolled.cells.base import Cell, State
 from unrolled.errors import BadOption
 from unrolled.layers.dropout import checked
+from unrolled.layers.wrapped import Wrapped
 
 
-class WeightDrop(Cell):
+class WeightDrop(Wrapped):
     """A cell whose recurrent weights are dropped at random in training. Its state is the inner cell's.
 
     Args:
@@ -37,7 +38,7 @@ class WeightDrop(Cell):
     """
 
     def __init__(self, cell: Cell, p: float, weights: Sequence[str] = ("weight_hh",)) -> None:
-        super().__init__(cell.input_size, cell.hidden_size)
+        super().__init__(cell)
         own = dict(cell.named_parameters(recurse=False))
         for name in weights:
             if name not in own:
@@ -46,12 +47,6 @@ class WeightDrop(Cell):
                 )
         self.p = checked(p)
         self.weights = tuple(weights)
-        self.cell = cell
-        self.blocks, self.keeps, self.writes = cell.blocks, cell.keeps, cell.writes  # type: ignore[misc]
-
-    @property
-    def output_size(self) -> int:
-        return self.cell.output_size
 
     def for_unroll(self) -> Cell:
         """The inner cell; in training a view of it whose weights are one draw. Gradients reach the true weights."""
@@ -66,20 +61,11 @@ class WeightDrop(Cell):
             vars(one)[name] = nn.functional.dropout(weight, self.p)
         return one
 
-    def initial_state(self, batch: int) -> State:
-        return self.cell.initial_state(batch)
-
-    def project(self, x: Tensor) -> Tensor:
-        return self.cell.project(x)
-
     def gates(self, px: Tensor, state: State) -> NamedTuple:
         return self.for_unroll().gates(px, state)
 
     def step(self, px: Tensor, state: State) -> tuple[Tensor, State]:
         return self.for_unroll().step(px, state)
-
-    def reset_parameters(self) -> None:
-        self.cell.reset_parameters()
 
     def extra_repr(self) -> str:
         return f"p={self.p}, weights={', '.join(self.weights)}"

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import NamedTuple
 
 from torch import Tensor
 
 from unrolled import state as states
 from unrolled.cells.base import Cell, State
 from unrolled.errors import BadOption
+from unrolled.layers.wrapped import Wrapped
 
 
-class Zoneout(Cell):
+class Zoneout(Wrapped):
     """A cell whose state units keep their previous value with probability p. Its state is the inner cell's.
 
     Where the cell's output is a tensor of its state (h), the output is what zoneout made of it, as in the paper;
@@ -32,7 +32,7 @@ class Zoneout(Cell):
     """
 
     def __init__(self, cell: Cell, p: float | Sequence[float]) -> None:
-        super().__init__(cell.input_size, cell.hidden_size)
+        super().__init__(cell)
         tensors = len(states.leaves(cell.initial_state(1)))
         probabilities = tuple(float(q) for q in p) if isinstance(p, Sequence) else (float(p),) * tensors
         if len(probabilities) != tensors:
@@ -42,21 +42,6 @@ class Zoneout(Cell):
             if not 0 <= q <= 1:
                 raise BadOption(f"a zoneout probability must be from 0 to 1, not {q}")
         self.p = probabilities
-        self.cell = cell
-        self.blocks, self.keeps, self.writes = cell.blocks, cell.keeps, cell.writes  # type: ignore[misc]
-
-    @property
-    def output_size(self) -> int:
-        return self.cell.output_size
-
-    def initial_state(self, batch: int) -> State:
-        return self.cell.initial_state(batch)
-
-    def project(self, x: Tensor) -> Tensor:
-        return self.cell.project(x)
-
-    def gates(self, px: Tensor, state: State) -> NamedTuple:
-        return self.cell.gates(px, state)
 
     def step(self, px: Tensor, state: State) -> tuple[Tensor, State]:
         output, new = self.cell.step(px, state)
@@ -86,9 +71,6 @@ class Zoneout(Cell):
         one = copy(self)
         one._modules = {**self._modules, "cell": inner}
         return one
-
-    def reset_parameters(self) -> None:
-        self.cell.reset_parameters()
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
