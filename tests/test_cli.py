@@ -308,9 +308,9 @@ COMMANDS = [command.name or command.callback.__name__ for command in cli.app.reg
 def test_the_commands_are_these() -> None:
     wanted = "train evaluate predict generate stream compare info list check doctor demo"
     assert " ".join(COMMANDS) == wanted
-    assert [group.name for group in cli.app.registered_groups] == ["inspect"]
-    inside = "attention gradients gates saliency memory"
-    assert " ".join(str(command.name) for command in cli.inspect.registered_commands) == inside
+    assert [group.name for group in cli.app.registered_groups] == ["inspect", "make"]
+    for group, wanted in ((cli.inspect, "attention gradients gates saliency memory"), (cli.make, "adding copy pixels")):
+        assert " ".join(str(command.name) for command in group.registered_commands) == wanted
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

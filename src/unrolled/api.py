@@ -96,7 +96,7 @@ def train(recipe: Recipe, *, resumed: bool = False, overwrite: bool = False) -> 
     folder = None if recipe.output is None else Path(recipe.output)
     if folder is not None:
         _can_be_written(folder, recipe, resumed=resumed, overwrite=overwrite)
-    loaded = splits.load(recipe.data, recipe.task_class.example, seed=recipe.seed, **reader_keywords(recipe.reading))
+    loaded = splits.load(recipe.data, recipe.example_type(), seed=recipe.seed, **reader_keywords(recipe.reading))
     torch.manual_seed(recipe.seed)
     # Before the folder is made: a mistake in the options or the data leaves nothing behind.
     task = recipe.prepared(loaded.train)

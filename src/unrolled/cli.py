@@ -16,6 +16,7 @@ import typer
 import typer.core
 
 from unrolled.cli_inspect import inspect
+from unrolled.cli_make import make
 from unrolled.cli_options import Data, Json, ModelFolder, Reading, Set, pairs
 from unrolled.errors import BadOption, UnknownName, UnrolledError, UserMistake
 
@@ -51,8 +52,9 @@ app = typer.Typer(
 )
 
 app.add_typer(inspect, name="inspect")
+app.add_typer(make, name="make")
 
-FIELDS = ("text", "label", "tokens", "tags", "source", "target", "question", "context", "answer")
+FIELDS = ("text", "label", "tokens", "tags", "source", "target", "question", "context", "answer", "values")
 """Of examples: the names that their columns have by default."""
 
 

@@ -97,6 +97,10 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
     predicted = model.task.predict(examples, **deciding)
     columns, example_type = how["columns"], model.task.example
     how["format"] = written or reading.format_name(source, how["format"], columns=columns, example_type=example_type)
+    if output is None and reading.format_of(source, how["format"]).binary:
+        for example in predicted:
+            print(_label_line(example))
+        return
     if output is not None:
         reading.write(output, predicted, **how)
         err.print(f"{count(len(predicted), 'prediction')} written to {output}", soft_wrap=True)
@@ -107,6 +111,13 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
         raise
     except OSError as error:
         raise CannotWrite(f"cannot write to standard output: {error.strerror or error}") from None
+
+
+def _label_line(example: Any) -> str:
+    """What was found, for people: labels, and how probable they are where that is known."""
+    labels = (example.label,) if isinstance(example.label, str) else example.label
+    sure = [f"{(example.probabilities or {})[label]:.4f}" for label in labels if label in (example.probabilities or {})]
+    return "\t".join(["|".join(labels), *sure])
 
 
 def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -141,7 +141,7 @@ def doctor(recipe: Recipe, *, distance: int | None = None, treat: bool = False) 
 
     Raises as a training does, but for `NotFinite`, which is told of.
     """
-    loaded = splits.load(recipe.data, recipe.task_class.example, seed=recipe.seed, **reader_keywords(recipe.reading))
+    loaded = splits.load(recipe.data, recipe.example_type(), seed=recipe.seed, **reader_keywords(recipe.reading))
     plain = Course(recipe)
     yield from _follow(plain, loaded.train, loaded.valid, distance)
     found = _remedies(plain, distance)

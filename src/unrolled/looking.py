@@ -24,11 +24,11 @@ from unrolled.recipe import deciding_options
 def examples_of(
     model: Model, data: str | Path | None, texts: Sequence[str] = (), most: int | None = None, **given: Any
 ) -> list[Any]:
-    """Texts, then the first examples of a file. given: of how it is read. Raises `BadOption` where there are none."""
+    """Texts, then the first examples of a file, or of a folder's test file. given: of how it is read. Raises `BadOption` where there are none."""
     _, how = deciding_options(model.task_name, given)
     found: list[Any] = [model.task.read(text) for text in texts]
     if data is not None:
-        path = Path(data)
+        path = model.file_of(data, **how)
         found += islice(reading.stream(path, model.task.example, **model.how(how, path)), most)
     if not found:
         raise BadOption("there is nothing to look at: give a file or a text")

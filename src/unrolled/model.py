@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
+import numpy as np
 import torch
 
 from unrolled import bundle, card
@@ -120,13 +121,15 @@ class Model:
         """Fill in the blank of one input, or of each of many.
 
         Args:
-            inputs: raw text or an example, or a list of texts, of token lists or of examples.
+            inputs: raw text, an array (steps, features) or an example; or a list of texts, of token lists, of arrays or
+                of examples, or an array (rows, steps, features).
             options: `batch_rows`, `batch_elements`, as `Task.predict`; and how to decide, where the task has a choice.
 
         Returns:
             The example, or the examples, with the blank filled in and the confidence beside it.
         """
-        if isinstance(inputs, (str, self.task.example)):
+        one = isinstance(inputs, np.ndarray) and inputs.ndim == 2  # (steps, features)
+        if one or isinstance(inputs, (str, self.task.example)):
             return self.task.predict([inputs], **options)[0]
         return self.task.predict(list(inputs), **options)
 
@@ -210,16 +213,23 @@ class Model:
 
     def examples(self, data: str | Path, **given: Any) -> list[Any]:
         """The examples of a file, or of a folder's test split, read as the training data were. None is blank."""
-        path = Path(data)
-        if path.is_dir():
-            how = self.how(given, path)
-            found = splits.find(path, format=how["format"], columns=how["columns"], example_type=self.task.example).test
-            if found is None:
-                like = next((file.name for file in sorted(path.iterdir()) if file.name.startswith("test")), None)
-                hint = "" if like is None else f", such as {like}"
-                raise BadData(f"this folder has no test file; name a file{hint}", path)
-            path = found
+        path = self.file_of(data, **given)
         return reading.read(path, self.task.example, **self.how(given, path), filled=True)
+
+    def file_of(self, data: str | Path, split: Literal["test", "valid"] = "test", **given: Any) -> Path:
+        """A folder's test or validation file; a file itself. Raises `BadData` where the folder has none."""
+        path = Path(data)
+        if not path.is_dir():
+            return path
+        how = self.how(given, path)
+        files = splits.find(path, format=how["format"], columns=how["columns"], example_type=self.task.example)
+        found = files.test if split == "test" else files.valid
+        if found is not None:
+            return found
+        like = next((file.name for file in sorted(path.iterdir()) if file.name.startswith(split)), None)
+        hint = "" if like is None else f", such as {like}"
+        name = "test" if split == "test" else "validation"
+        raise BadData(f"this folder has no {name} file; name a file{hint}", path)
 
     def predict_file(self, source: str | Path, target: str | Path | None = None, **given: Any) -> list[Any]:
         """Predict for a file; write the examples with their blanks filled in where `target` names a file."""

@@ -20,6 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from tomlkit.exceptions import TOMLKitError
 
 from unrolled import bundle
+from unrolled.data import splits
 from unrolled.data.examples import Example
 from unrolled.errors import BadOption, UnknownName
 from unrolled.lookup import NameIn, Trained, find
@@ -59,6 +60,12 @@ class Recipe:
     @property
     def task_class(self) -> type[Task]:
         return find("unrolled.tasks", self.task, Task, "task")
+
+    def example_type(self) -> type[Example]:
+        """What its data files hold, of the example types that the task reads. Raises `BadData` and `UnknownName`."""
+        kind = self.task_class
+        columns, form = self.columns(), self.reading.get("format")
+        return splits.example_type(self.data, kind.reads or (kind.example,), format=form, columns=columns)
 
     def prepared(self, examples: Sequence[Any]) -> Task:
         """The task for these training examples; models that it is to begin with are loaded. Raises as `prepare` does,
@@ -267,7 +274,8 @@ def _sections(kind: type[Task]) -> dict[str, dict[str, Any]]:
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
                 model[name] = hints[name]
     common = {f.name for f in fields(Example)}
-    columns: dict[str, Any] = {f.name: str for f in fields(kind.example) if f.name not in common and _is_column(f)}
+    read = [f for example in (kind.reads or (kind.example,)) for f in fields(example)]
+    columns: dict[str, Any] = {f.name: str for f in read if f.name not in common and _is_column(f)}
     return {"model": model, "training": get_type_hints(Settings), "reading": {**columns, **READING}}
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unrolled.errors import BadData
 
 
@@ -74,6 +77,39 @@ class LabelledText(Example):
     @property
     def content(self) -> Hashable:
         return self.text
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Signal(Example):
+    """Many to one: numbers at each step (a sensor's, a film's, an image's pixels), and a label. The blank is `label`.
+
+    Two are equal where their numbers and their labels are, whatever the type that holds the numbers.
+
+    Attributes:
+        values: (steps, features), real numbers; NaN where one is missing.
+        label: None where it is not known; a tuple of labels where several may hold. A quantity is its digits.
+        probabilities: filled in by a prediction: label -> probability; none of a quantity.
+    """
+
+    blank: ClassVar[str] = "label"
+    called: ClassVar[str] = "numbers with labels"
+
+    values: NDArray[Any]
+    label: str | tuple[str, ...] | None = None
+    probabilities: Mapping[str, float] | None = field(default=None, compare=False)
+
+    @property
+    def content(self) -> Hashable:
+        return self.values.shape, np.ascontiguousarray(self.values).tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Signal):
+            return NotImplemented
+        same = np.array_equal(self.values, other.values, equal_nan=self.values.dtype.kind == "f")
+        return same and self.label == other.label
+
+    def __hash__(self) -> int:
+        return hash((self.values.shape, self.label))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from unrolled.data import reading
 from unrolled.data.examples import Example
 from unrolled.data.lines import bare, suffix
 from unrolled.data.long_text import LongText, is_long
@@ -116,6 +117,20 @@ def _tries(
     yield {split: known for split, known in kept.items() if known}
     if kind is not None:
         yield from (_splits(stems, prefix, separators) for separators in (".-", "._-"))
+
+
+def example_type(
+    path: str | Path,
+    kinds: Sequence[type[Example]],
+    *,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> type[Example]:
+    """Which of some example types the training split holds; see `reading.example_type`. Arguments as `find`."""
+    if len(kinds) == 1:
+        return kinds[0]
+    file = Path(path) if Path(path).is_file() else find(path, format=format, columns=columns).train
+    return reading.example_type(file, kinds, format=format, columns=columns)
 
 
 def load(

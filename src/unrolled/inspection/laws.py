@@ -131,7 +131,8 @@ def _compare(law: str, first: Sequence[Any], second: Sequence[Any]) -> Verdict:
     # is rare: many such ties are none.
     ties = all(confidence < 0.5 + TOLERANCE for confidence in differ) and len(differ) <= max(1, len(answers) // 100)
     found = f"{len(differ)} of {len(answers)} answers differ" if differ else f"all {len(answers)} answers are the same"
-    return Verdict(law, close and ties, f"{found}; confidences differ by {max(distances):.1e} at most")
+    what = f"{found}; confidences" if answers else f"all {len(pairs)} answers"
+    return Verdict(law, close and ties, f"{what} differ by {max(distances):.1e} at most")
 
 
 class _Element(NamedTuple):
@@ -155,4 +156,7 @@ def _elements(example: Any) -> list[_Element]:
     if surprisals is not None:  # what follows is named in the order of its probability, so that ties change names alone
         said = [p for _, p in example.following] + [2.0**-bits for _, bits in surprisals]
         return [_Element(None, p) for p in said]
+    if not hasattr(example, "confidence"):  # a quantity: into [-1, 1], where a tolerance means the same for all
+        amount = float(example.label)
+        return [_Element(None, amount / (1 + abs(amount)))]
     return [_Element(answer, p) for answer, p in zip(getattr(example, example.blank), example.confidence, strict=True)]

@@ -82,3 +82,19 @@ class AdditiveAttention(nn.Module):
 def _sum(elements: Tensor, batch_sizes: Tensor) -> Tensor:
     row = rows(batch_sizes).to(elements.device)
     return elements.new_zeros(int(batch_sizes[0]), elements.shape[1]).index_add(0, row, elements)
+
+
+POOLINGS: dict[str, tuple[type[nn.Module], ...]] = {
+    "last": (LastState,),
+    "mean": (Mean,),
+    "max": (Max,),
+    "mean_max": (Mean, Max),
+    "attention": (AdditiveAttention,),
+}
+"""By the name that an option has -> what stands beside each other."""
+
+
+def poolings_of(name: str, size: int, ahead: int) -> nn.ModuleList:
+    """Those of a name in `POOLINGS`. size: features of an element; ahead: as `LastState` has it."""
+    made = {LastState: lambda: LastState(ahead), AdditiveAttention: lambda: AdditiveAttention(size)}
+    return nn.ModuleList(made.get(kind, kind)() for kind in POOLINGS[name])

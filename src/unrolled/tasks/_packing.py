@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,9 +28,9 @@ def packing(given: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 
 
 def packed(
-    values: NDArray[np.int64], order: NDArray[np.int64], rank: NDArray[np.int64], sizes: NDArray[np.int64]
+    values: NDArray[Any], order: NDArray[np.int64], rank: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> PackedSequence:
-    """What `packing` arranged: values (elements,) in packed order; the rest as it gave them."""
+    """What `packing` arranged: values (elements, …) in packed order; the rest as it gave them."""
     moved = bool((order[1:] < order[:-1]).any())  # rows that came sorted need not be put back
     return PackedSequence(
         torch.from_numpy(values),

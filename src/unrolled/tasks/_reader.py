@@ -74,11 +74,11 @@ class ReaderOptions:
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> ReaderOptions:
         """Those among a task's options that its reader has. Raises `BadOption` for what no part below would refuse."""
-        if not 0 <= options["label_smoothing"] < 1:
+        if not 0 <= options.get("label_smoothing", 0.0) < 1:
             raise BadOption(f"label_smoothing must be in [0, 1), not {options['label_smoothing']}")
         if not options["word_dropout"] >= 0:
             raise BadOption(f"word_dropout must be 0 or more, not {options['word_dropout']}")
-        if not options["encoders"] and not (options["layers"] and options["word_size"]):
+        if not options["encoders"] and not (options["layers"] and (options["word_size"] or options.get("inputs"))):
             raise BadOption("layers and word_size must be 1 or more where there is no encoder")
         if not 0 <= options["encoder_rates"] <= 1:
             raise BadOption(f"encoder_rates must be in [0, 1], not {options['encoder_rates']}")
@@ -154,7 +154,7 @@ class Reader(nn.Module):
         self.encoder_dropout = nn.Dropout(o.encoder_dropout)
         size += 0 if self.encoders is None else self.encoders.output_size
         self.embedding_dropout = LockedDropout(o.embedding_dropout)
-        self.stack = _stack(size, o) if o.layers else None
+        self.stack = stack_of(size, o) if o.layers else None
         self.dropout = LockedDropout(o.dropout)
         self.output_size = size if self.stack is None else self.stack.output_size
         self.output_size += size if o.connections == "skip" and o.layers else 0
@@ -311,9 +311,18 @@ def begun(
     return task
 
 
-def layer_groups(task: nn.Module, reader: Reader) -> list[list[nn.Parameter]]:
+def text_vocabularies(cut: Sequence[Sequence[str]], minimum_count: int) -> dict[str, Vocabulary]:
+    """`words`, in lower case, and `characters`, of training texts that are cut into tokens. minimum_count: of a word
+    seen less often the reader knows the characters alone."""
+    return {
+        "words": Vocabulary.build(([t.lower() for t in tokens] for tokens in cut), minimum_count=minimum_count),
+        "characters": Vocabulary.build((token for tokens in cut for token in tokens), minimum_count=2),
+    }
+
+
+def layer_groups(task: nn.Module, encoders: Encoders | None) -> list[list[nn.Parameter]]:
     """A task's parameters: its own, then those of its encoders, layer by layer from the top."""
-    below = [] if reader.encoders is None else reader.encoders.layers()
+    below = [] if encoders is None else encoders.layers()
     theirs = {id(p) for layer in below for p in layer}
     return [[p for p in task.parameters() if p.requires_grad and id(p) not in theirs], *below]
 
@@ -348,7 +357,8 @@ def _counts(vocabulary: Vocabulary) -> Tensor:
     return torch.tensor([max(count, 1) for count in vocabulary.counts or [1] * len(vocabulary)], dtype=torch.float32)
 
 
-def _stack(size: int, o: ReaderOptions) -> Stack:
+def stack_of(size: int, o: ReaderOptions) -> Stack:
+    """The recurrences that those options mean. size: features that they read."""
     return make_stack(
         size,
         lambda features: _cell(features, o),

@@ -81,7 +81,9 @@ class Task(nn.Module, ABC):
     """
 
     example: ClassVar[type[Example]]
-    """The example type that it reads and predicts."""
+    """The example type that it reads and predicts; of a task that `reads` several, each model has its own."""
+    reads: ClassVar[tuple[type[Example], ...]] = ()
+    """All example types that it may be made for, where there are several; `example` is the first."""
     metric: ClassVar[str]
     """The figure of `score` that decides which weights are best; higher is better."""
     settings: ClassVar[Mapping[str, Any]] = {}

@@ -1,7 +1,7 @@
-"""Many to one: a label for a text (sentiment, topic, question type), or several labels.
+"""Many to one: a label for a text (sentiment, topic, question type) or for numbers at each step; or several labels.
 
-Words and their spellings, read in both directions; what was read is pooled into one vector, from which a softmax over
-the labels is taken, or, where several labels may hold at once, a sigmoid for each.
+Words and their spellings, or numbers, read in both directions; what was read is pooled into one vector, from which a
+softmax over the labels is taken, or, where several labels may hold at once, a sigmoid for each.
 """
 
 from __future__ import annotations
@@ -14,33 +14,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
-from unrolled.data.examples import LabelledText
+from unrolled.data.examples import LabelledText, Signal
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
-from unrolled.errors import BadData, UnknownName
-from unrolled.layers.pooling import AdditiveAttention, LastState, Max, Mean
+from unrolled.errors import BadData, BadOption, UnknownName
+from unrolled.layers.pooling import poolings_of
 from unrolled.layers.stack import CellName
 from unrolled.metrics.classification import classification_scores, multilabel_scores
 from unrolled.state import State
 from unrolled.tasks._label_streams import PooledStreamer
-from unrolled.tasks._reader import Batch, Encoded, Encoder, Reader, ReaderOptions, balanced, begun, layer_groups
+from unrolled.tasks._numbers import NumberReader, as_signal, encoded, numeric, reader_of
+from unrolled.tasks._reader import Encoder, balanced, begun, layer_groups, text_vocabularies
 from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
-
-POOLINGS: dict[str, tuple[type[nn.Module], ...]] = {
-    "last": (LastState,),
-    "mean": (Mean,),
-    "max": (Max,),
-    "mean_max": (Mean, Max),
-    "attention": (AdditiveAttention,),
-}
 
 
 class Classifier(Task):
-    """A label, or several, for a text.
+    """A label, or several, for a text or for numbers at each step.
 
     Args:
-        vocabularies: `words`, `characters`, `labels`.
+        vocabularies: `labels`; and, of texts, `words` and `characters`.
         decision: `one` label a text, or `many` (any number of them, none included).
         tokens: how a text is cut: `words`, `blanks` (at white space) or `characters`.
         pooling: what is made of the vectors of all tokens: the `last` state of each direction, their `mean`, `max`,
@@ -51,9 +44,14 @@ class Classifier(Task):
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
             chrono, cell_options, encoders, encoder_training, encoder_dropout, encoder_rates: as in
             `Tagger`.
+        inputs: numbers at each step; 0: it reads texts. The training examples say it.
+        scaling: whether each of the numbers is brought to mean 0 and deviation 1, as it is in training: `standard`, or
+            `none`.
+        missing: whether a number may be missing, and is then `told` so, or is `refused`; as the training examples have.
     """
 
     example = LabelledText
+    reads = (LabelledText, Signal)
     settings: ClassVar[Mapping[str, Any]] = {
         "learning_rate": 5e-3,
         "batch_elements": 8192,
@@ -94,12 +92,17 @@ class Classifier(Task):
         encoder_training: Literal["tuned", "frozen"] = "tuned",
         encoder_dropout: float = 0.0,
         encoder_rates: float = 0.5,
+        inputs: int = 0,
+        scaling: Literal["standard", "none"] = "standard",
+        missing: Literal["refused", "told"] = "refused",
     ) -> None:
         super().__init__(vocabularies, tokenisers)
+        if inputs:
+            self.example = Signal  # type: ignore[misc, assignment]
         self.labels = vocabularies["labels"]
-        self.reader = Reader(vocabularies, self.tokenisers, ReaderOptions.of(self.options))
+        self.reader = reader_of(vocabularies, self.tokenisers, self.options)
         size = self.reader.output_size
-        self.poolings = nn.ModuleList(_pooling(kind, size, self.reader.ahead) for kind in POOLINGS[pooling])
+        self.poolings = poolings_of(pooling, size, self.reader.ahead)
         self.output = nn.Linear(size * len(self.poolings), len(self.labels))
         self.weights: Tensor | None
         self.register_buffer(
@@ -109,7 +112,7 @@ class Classifier(Task):
     @classmethod
     def prepare(
         cls,
-        examples: Sequence[LabelledText],
+        examples: Sequence[LabelledText] | Sequence[Signal],
         *,
         minimum_count: int = 1,
         vectors: str | None = None,
@@ -128,29 +131,25 @@ class Classifier(Task):
             options: of the constructor.
 
         Raises:
-            BadData: no examples, one without a label, or one whose text is empty.
+            BadData: no examples, one without a label, one whose text is empty, numbers of different width.
+            BadOption: options of texts for numbers.
         """
         if not examples:
             raise BadData("there are no examples to learn from")
         for example in examples:
             _must_have_label(example)
+        options.setdefault("decision", "one" if isinstance(examples[0].label, str) else "many")
+        labels = Vocabulary.build((_labels_of(e) for e in examples), unknown=None, kind="label")
+        if isinstance(examples[0], Signal):
+            return numeric(cls, {"labels": labels}, examples, options)
         if encoder:
             plain = {"layers": 0, "word_size": 0, "pooling": "mean_max", "embedding_dropout": 0.0, "dropout": 0.4}
             options = {**plain, **options}
-        options.setdefault("decision", "one" if isinstance(examples[0].label, str) else "many")
-        how = options.get("tokens", "words")
-        cut = [tokenise(example.text, how) for example in examples]
-        vocabularies = {
-            "words": Vocabulary.build(([t.lower() for t in tokens] for tokens in cut), minimum_count=minimum_count),
-            "characters": Vocabulary.build((token for tokens in cut for token in tokens), minimum_count=2),
-            "labels": Vocabulary.build((_labels_of(e) for e in examples), unknown=None, kind="label"),
-        }
+        cut = [tokenise(example.text, options.get("tokens", "words")) for example in examples]  # type: ignore[union-attr]
+        vocabularies = {**text_vocabularies(cut, minimum_count), "labels": labels}
         return begun(cls, vocabularies, options, vectors=vectors, encoders=encoder)
 
-    def encode(self, example: LabelledText) -> Encoded:
-        tokens = tokenise(example.text, self.options["tokens"])
-        if not tokens:
-            raise example.problem(f"an empty text: {example.text!r} has no {self.options['tokens']} in it")
+    def encode(self, example: LabelledText | Signal) -> Any:
         target = None
         if example.label is not None:
             try:
@@ -158,15 +157,15 @@ class Classifier(Task):
             except UnknownName as error:
                 raise example.problem(f"{error} ({NEVER_SEEN})") from None
             target = torch.zeros(len(self.labels)).index_fill_(0, places, 1.0)
-        return self.reader.encode(tokens, {}, target, example.text)
+        return encoded(self.reader, example, target, self.options["tokens"])
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        return layer_groups(self, self.reader)
+        return layer_groups(self, self.reader.encoders)
 
-    def collate(self, encoded: Sequence[Encoded]) -> Batch:
+    def collate(self, encoded: Sequence[Any]) -> Any:
         return self.reader.collate(encoded)
 
-    def loss(self, batch: Batch) -> Loss:
+    def loss(self, batch: Any) -> Loss:
         if any(target is None for target in batch.targets):
             raise BadData("an example without a label cannot be learnt from")
         logits, wanted = self._logits(batch), torch.stack(batch.targets)
@@ -178,7 +177,7 @@ class Classifier(Task):
         total = cross_entropy(logits, wanted.argmax(-1), self.weights, reduction="sum", label_smoothing=smoothing)
         return Loss(total, len(wanted))
 
-    def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
+    def decide(self, batch: Any, **options: Any) -> list[dict[str, Any]]:
         return self._filled(self._logits(batch))
 
     def _filled(self, logits: Tensor) -> list[dict[str, Any]]:
@@ -195,14 +194,14 @@ class Classifier(Task):
             filled.append({"label": label, "probabilities": dict(zip(symbols, row, strict=True))})
         return filled
 
-    def _logits(self, batch: Batch) -> Tensor:
+    def _logits(self, batch: Any) -> Tensor:
         read = self.reader(batch)
         return self.output(torch.cat([pooling(read) for pooling in self.poolings], dim=-1))
 
     def vectors(self) -> nn.Module:
         return self.reader.embedding_dropout
 
-    def says(self, batch: Batch, place: int = -1) -> tuple[Tensor, Sequence[str]]:
+    def says(self, batch: Any, place: int = -1) -> tuple[Tensor, Sequence[str]]:
         """Of each label; where there may be several, of each by itself."""
         logits, many = self._logits(batch), self.options["decision"] == "many"
         return logsigmoid(logits) if many else logits.log_softmax(-1), self.labels.symbols
@@ -212,7 +211,7 @@ class Classifier(Task):
         """What decides which weights are best: the `accuracy`, or, of several labels, the `micro_f1`."""
         return "micro_f1" if self.options["decision"] == "many" else "accuracy"
 
-    def score(self, predicted: Sequence[LabelledText], gold: Sequence[LabelledText]) -> dict[str, float]:
+    def score(self, predicted: Sequence[Any], gold: Sequence[Any]) -> dict[str, float]:
         """One label: `accuracy`, `macro_f1`. Many: `micro_f1`, `macro_f1`, `exact_match` (all of a text's)."""
         for example in gold:
             _must_have_label(example)
@@ -222,6 +221,8 @@ class Classifier(Task):
         return classification_scores([label for (label,) in right], [label for (label,) in guessed])
 
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
+        if isinstance(self.reader, NumberReader):
+            raise BadOption("a stream is of texts; numbers are not streamed")
         rule = self.options["tokens"]
         given = (self, self.reader, partial(tokenise, rule=rule), self._said)
         return PooledStreamer(self.poolings, *given, everywhere=rule == "characters", saved=saved)
@@ -236,23 +237,19 @@ class Classifier(Task):
         """For each example: what the network makes of its elements at once, and read one by one."""
         yield from self.reader.stream_outputs([self.encode(example) for example in examples])
 
-    def read(self, raw: Any) -> LabelledText:
-        if isinstance(raw, LabelledText):
+    def read(self, raw: Any) -> LabelledText | Signal:
+        if isinstance(self.reader, NumberReader):
+            return as_signal(raw)
+        if isinstance(raw, (LabelledText, Signal)):
             return raw
         return LabelledText(text=raw if isinstance(raw, str) else " ".join(raw))
 
 
-def _pooling(kind: Any, size: int, ahead: int) -> nn.Module:
-    if kind is LastState:
-        return LastState(ahead)
-    return kind(size) if kind is AdditiveAttention else kind()
-
-
-def _labels_of(example: LabelledText) -> tuple[str, ...]:
+def _labels_of(example: LabelledText | Signal) -> tuple[str, ...]:
     label = example.label
     return (label,) if isinstance(label, str) else tuple(label or ())
 
 
-def _must_have_label(example: LabelledText) -> None:
+def _must_have_label(example: LabelledText | Signal) -> None:
     if example.label is None:
-        raise example.problem("a text without a label")
+        raise example.problem(f"{'numbers' if isinstance(example, Signal) else 'a text'} without a label")

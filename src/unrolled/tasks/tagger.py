@@ -179,7 +179,7 @@ class Tagger(Task):
         return self.reader.encode(example.tokens, example.features, target, " ".join(example.tokens))
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        return layer_groups(self, self.reader)
+        return layer_groups(self, self.reader.encoders)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
         return self.reader.collate(encoded)

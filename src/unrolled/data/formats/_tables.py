@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, TaggedTokens
-from unrolled.data.formats.base import Format, aligned, likeliest
+from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, TaggedTokens
+from unrolled.data.formats.base import TextFormat, aligned, likeliest
 from unrolled.data.lines import split_blanks
 from unrolled.errors import BadData, BadOption, UnknownName
 
@@ -29,6 +29,7 @@ _INPUTS: Mapping[type[Example], tuple[str, ...]] = {
     Pair: ("source",),
     Question: ("question", "context"),
     Passage: ("text",),
+    Signal: ("values",),
 }
 
 
@@ -39,7 +40,7 @@ class Row(NamedTuple):
     values: tuple[Any, ...]
 
 
-class Table(Format):
+class Table(TextFormat):
     """Rows of named values; a subclass says what a list and a label look like in a value."""
 
     holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, Origin, Question
-from unrolled.data.formats.base import Format
+from unrolled.data.formats.base import TextFormat
 from unrolled.data.lines import is_blank, without_end
 from unrolled.errors import BadData
 
@@ -42,7 +42,7 @@ class Story(NamedTuple):
     known: int
 
 
-class BAbI(Format):
+class BAbI(TextFormat):
     """Numbered lines: statements, and questions about them."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()

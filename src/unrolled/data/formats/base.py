@@ -3,9 +3,10 @@
     read(path) -> examples        one at a time, in the file's order
     write(path, examples)         whole or not at all; `.gz` and `.xz` are compressed
 
-A subclass is one file, and its file's name is the format's name. It says how lines become examples (`parse`) and
-examples become text (`render`); opening, decoding, compression and the checks that all share are here. What was read
-can be written again: what a format holds besides the example's fields travels in `Example.rest`.
+A subclass is one file, and its file's name is the format's name. Of text (`TextFormat`) it says how lines become
+examples (`parse`) and examples become text (`render`), of bytes how an open file does; opening, decoding, compression
+and the checks that all share are here. What was read can be written again: what a format holds besides the example's
+fields travels in `Example.rest`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
-from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, TaggedTokens
 from unrolled.data.lines import compress, decode, encode, read_bytes
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.files import write_whole
@@ -28,6 +29,7 @@ _FIELDS: Mapping[type[Example], tuple[str, ...]] = {
     Pair: ("source", "target", "score", "alternatives"),
     Question: ("question", "context", "answer", "score", "alternatives"),
     Passage: ("text", "following", "surprisals"),
+    Signal: ("values", "label", "confidence", "probabilities"),
 }
 
 
@@ -40,6 +42,7 @@ class Format(ABC):
         holds: the example types that it can hold.
         annotated: whether it can hold the blank filled in, to be read again; plain text cannot.
         streamed: whether examples come while a file is read; where the file is one document, that is read whole.
+        binary: whether its files are none that people can read.
 
     Args:
         example_type: what to read or write.
@@ -55,6 +58,7 @@ class Format(ABC):
     holds: ClassVar[tuple[type[Example], ...]]
     annotated: ClassVar[bool] = True
     streamed: ClassVar[bool] = True
+    binary: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -90,42 +94,30 @@ class Format(ABC):
             )
 
     @abstractmethod
-    def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
-        """Examples from lines, which still have their line ends. Raises `BadData` with the line's number."""
+    def read_stream(self, stream: Iterable[bytes], where: str | Path = "standard input") -> Iterator[Example]:
+        """Examples from an open binary stream, each as soon as it is complete."""
 
     @abstractmethod
-    def render(self, examples: Iterable[Example]) -> Iterator[str]:
-        """Examples as text, in pieces. Raises `BadData` for an example that could not be read again."""
+    def write_stream(self, examples: Iterable[Example], where: str | Path = "standard output") -> Iterator[bytes]:
+        """The bytes to put on an open binary stream, in pieces."""
 
     @classmethod
     def claims(cls, path: Path, columns: Mapping[str, str]) -> bool:
         """Whether a path whose suffix tells no format is of this one, as the start of the names of its files may be."""
         return False
 
+    @classmethod
+    def tells(cls, path: Path, kinds: Sequence[type[Example]], columns: Mapping[str, str]) -> type[Example]:
+        """Which of some example types a file of this format holds: the first one that it can."""
+        return next((kind for kind in kinds if kind in cls.holds), kinds[0])
+
     def read(self, path: str | Path) -> Iterator[Example]:
         """The file's examples, one at a time. Raises `BadData` or `UnknownName`."""
         return self.read_stream(read_bytes(path), path)
 
-    def read_stream(self, stream: Iterable[bytes], where: str | Path = "standard input") -> Iterator[Example]:
-        """Examples from an open binary stream, each as soon as it is complete."""
-        return self._examples(self._decode(stream, where), where)
-
     def write(self, path: str | Path, examples: Iterable[Example]) -> None:
         """Write a file, whole or not at all. Raises `BadData` or `CannotWrite`."""
         write_whole(path, compress(path, b"".join(self.write_stream(examples, path))))
-
-    def write_stream(self, examples: Iterable[Example], where: str | Path = "standard output") -> Iterator[bytes]:
-        """The bytes to put on an open binary stream, in pieces."""
-        return encode(self.render(examples), where)
-
-    def _decode(self, stream: Iterable[bytes], where: str | Path) -> Iterator[str]:
-        return decode(stream, where)
-
-    def _examples(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
-        first = next(lines, None)
-        if first is None:
-            raise BadData("the file is empty", where)
-        yield from self._checked(self.parse(chain([first], lines), where), where)
 
     def _checked(self, examples: Iterable[Example], where: str | Path) -> Iterator[Example]:
         """The examples, of which there must be some, each filled in where that is asked for."""
@@ -136,6 +128,33 @@ class Format(ABC):
             yield example
         if example is None:
             raise BadData("the file holds no examples", where)
+
+
+class TextFormat(Format):
+    """One whose files are lines of UTF-8 text."""
+
+    @abstractmethod
+    def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
+        """Examples from lines, which still have their line ends. Raises `BadData` with the line's number."""
+
+    @abstractmethod
+    def render(self, examples: Iterable[Example]) -> Iterator[str]:
+        """Examples as text, in pieces. Raises `BadData` for an example that could not be read again."""
+
+    def read_stream(self, stream: Iterable[bytes], where: str | Path = "standard input") -> Iterator[Example]:
+        return self._examples(self._decode(stream, where), where)
+
+    def write_stream(self, examples: Iterable[Example], where: str | Path = "standard output") -> Iterator[bytes]:
+        return encode(self.render(examples), where)
+
+    def _decode(self, stream: Iterable[bytes], where: str | Path) -> Iterator[str]:
+        return decode(stream, where)
+
+    def _examples(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
+        first = next(lines, None)
+        if first is None:
+            raise BadData("the file is empty", where)
+        yield from self._checked(self.parse(chain([first], lines), where), where)
 
 
 def aligned(example: TaggedTokens) -> TaggedTokens:

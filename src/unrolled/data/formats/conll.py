@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, Origin, TaggedTokens
-from unrolled.data.formats.base import Format, aligned
+from unrolled.data.formats.base import TextFormat, aligned
 from unrolled.data.lines import is_blank, split_blanks, without_end
 from unrolled.errors import BadData, BadOption
 
@@ -57,7 +57,7 @@ class _Layout(NamedTuple):
         return other or (self.separator == " " and _METADATA.match(line) is not None)
 
 
-class CoNLL(Format):
+class CoNLL(TextFormat):
     """Columns of tokens and tags."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".conll", ".bio", ".iob", ".iob2")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, Origin, TaggedTokens
-from unrolled.data.formats.base import Format, aligned
+from unrolled.data.formats.base import TextFormat, aligned
 from unrolled.data.lines import is_blank, without_end
 from unrolled.errors import BadData, BadOption, UnknownName
 
@@ -37,7 +37,7 @@ class Sentence(NamedTuple):
     lines: tuple[str, ...]
 
 
-class CoNLLU(Format):
+class CoNLLU(TextFormat):
     """Sentences of Universal Dependencies; the words are FORM, the tags any other column."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".conllu",)

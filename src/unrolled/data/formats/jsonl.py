@@ -2,20 +2,23 @@
 
 Tokens, tags and feature values are lists of strings. A label is a string, a number, true or false; a list of them is
 several labels; `null` or nothing is a label that is not known. An answer is what a label is; where it is a list, any
-of them is right. Blank lines are skipped. The keys of a line are kept in their order, and so are their values.
+of them is right. Numbers at each step are `values`, a list of lists, `null` where one is missing. Blank lines are
+skipped. The keys of a line are kept in their order, and so are their values.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, TaggedTokens
+import numpy as np
+
+from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, TaggedTokens
 from unrolled.data.formats._json import kind, load
 from unrolled.data.formats._tables import Label, Row, Table, one_or_several
-from unrolled.data.lines import is_blank, without_end
+from unrolled.data.lines import is_blank, read_lines, without_end
 from unrolled.errors import BadData
 
 
@@ -23,6 +26,15 @@ class JSONLines(Table):
     """An object a line."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    holds: ClassVar[tuple[type[Example], ...]] = (*Table.holds, Signal)
+
+    @classmethod
+    def tells(cls, path: Path, kinds: Sequence[type[Example]], columns: Mapping[str, str]) -> type[Example]:
+        """Numbers, where the first line has some."""
+        name = columns.get("values", "values")
+        first = next((line for line in read_lines(path) if not is_blank(line)), "{}")
+        given = _object(first, path, 1)
+        return Signal if Signal in kinds and isinstance(given.get(name), list) else kinds[0]
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
         for number, line in enumerate(lines, 1):
@@ -35,6 +47,29 @@ class JSONLines(Table):
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         for example in examples:
             yield json.dumps(self._cells(example), ensure_ascii=False) + "\n"
+
+    def _example(self, cells: Mapping[str, Any], row: Row, where: str | Path, line: int) -> Example:
+        if self.example_type is not Signal:
+            return super()._example(cells, row, where, line)
+        # Numbers are kept once, not as they were written besides.
+        kept = Row(row.names, tuple(None if n == self._inputs[0] else v for n, v in zip(*row, strict=True)))
+        blank = cells.get(self._blank)
+        try:
+            values = _numbers(cells[self._inputs[0]])
+            label = None if blank is None else self._get_label(blank)
+        except BadData as error:
+            raise BadData(error.problem, where, line) from None
+        return Signal(values=values, label=label, origin=Origin(where, line), rest=kept)
+
+    def _cells(self, example: Example) -> dict[str, Any]:
+        if not isinstance(example, Signal):
+            return super()._cells(example)
+        cells = dict(zip(*example.rest, strict=True)) if isinstance(example.rest, Row) else dict[str, Any]()
+        rows = example.values.tolist()
+        cells[self._inputs[0]] = [[None if number != number else number for number in row] for row in rows]
+        if example.label is not None or self._blank in cells:
+            cells[self._blank] = self._put_label(example.label, cells.get(self._blank))
+        return cells | {self._column(field): value for field, value in self._put_prediction(example).items()}
 
     def _get_text(self, value: Any, field: str) -> str:
         if not isinstance(value, str):
@@ -87,7 +122,7 @@ class JSONLines(Table):
     def _put_prediction(self, example: Example) -> dict[str, Any]:
         if isinstance(example, Passage) and example.surprisals is not None:
             return {"surprisals": [{"element": e, "bits": round(float(bits), 4)} for e, bits in example.surprisals]}
-        if isinstance(example, LabelledText) and example.probabilities is not None:
+        if isinstance(example, (LabelledText, Signal)) and example.probabilities is not None:
             found = {label: round(float(figure), 6) for label, figure in example.probabilities.items()}
             sure = found.get(example.label) if isinstance(example.label, str) else None
             return ({} if sure is None else {"confidence": sure}) | {"probabilities": found}
@@ -103,6 +138,21 @@ def _object(line: str, where: str | Path, number: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadData(f"{kind(value)} where a JSON object is expected", where, number)
     return value
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """Of each step. Raises `BadData` for all but lists of as many numbers each."""
+    if not isinstance(value, list) or not all(isinstance(step, list) for step in value):
+        raise BadData(f"the values are {kind(value)} where a list of lists of numbers is expected, a list a step")
+    for number, step in enumerate(value, 1):
+        if len(step) != len(value[0]):
+            raise BadData(f"step {number} of the values has {len(step)} numbers where the first has {len(value[0])}")
+        for one in step:
+            if one is not None and (isinstance(one, bool) or not isinstance(one, (int, float))):
+                raise BadData(f"step {number} of the values holds {kind(one)} where a number or null is expected")
+    rows = [[float("nan") if one is None else one for one in step] for step in value]
+    whole = all(isinstance(one, int) and -(2**63) <= one < 2**63 for step in rows for one in step)
+    return np.array(rows, dtype=np.int64 if whole else np.float64).reshape(len(value), len(value[0]) if value else 0)
 
 
 def _one_label(value: Any) -> str:

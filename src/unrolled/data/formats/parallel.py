@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from unrolled.data.examples import Example, Origin, Pair
-from unrolled.data.formats.base import Format
+from unrolled.data.formats.base import TextFormat
 from unrolled.data.formats.text import BlankLines, PlainText, answer_line
 from unrolled.data.lines import COMPRESSED, bare, compress, encode, is_blank, one_line, read_lines, without_end
 from unrolled.errors import BadData, BadOption, CannotWrite, UnknownName
@@ -29,7 +29,7 @@ from unrolled.files import locate, replace_files, write_whole
 SIDES = ("source", "target")
 
 
-class Parallel(Format):
+class Parallel(TextFormat):
     """Two files, a language each, line by line."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()

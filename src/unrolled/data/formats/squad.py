@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, Origin, Question
 from unrolled.data.formats._json import kind, load
-from unrolled.data.formats.base import Format
+from unrolled.data.formats.base import TextFormat
 from unrolled.data.lines import is_blank
 from unrolled.errors import BadData
 
@@ -41,7 +41,7 @@ _MADE = Place({"version": "2.0", "data": []}, {"title": "", "paragraphs": []}, {
 """Where questions stand that were read from elsewhere."""
 
 
-class SQuAD(Format):
+class SQuAD(TextFormat):
     """Paragraphs, and questions with their answers."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)

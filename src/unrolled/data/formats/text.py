@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, TaggedTokens
-from unrolled.data.formats.base import Format, aligned, likeliest
+from unrolled.data.formats.base import TextFormat, aligned, likeliest
 from unrolled.data.lines import is_blank, one_line, split_blanks, without_end
 from unrolled.errors import BadData
 
@@ -31,7 +31,7 @@ class BlankLines(NamedTuple):
     number: int
 
 
-class PlainText(Format):
+class PlainText(TextFormat):
     """One example a line."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".text", ".tokens")

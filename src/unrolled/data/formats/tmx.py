@@ -24,7 +24,7 @@ from typing import ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, Origin, Pair
 from unrolled.data.formats._tmx import Reader, Unit, Variant
-from unrolled.data.formats.base import Format
+from unrolled.data.formats.base import TextFormat
 from unrolled.data.lines import decode
 from unrolled.errors import BadData, UnknownName
 
@@ -42,7 +42,7 @@ class Memory(NamedTuple):
     target: Variant | None
 
 
-class TMX(Format):
+class TMX(TextFormat):
     """Units of a translation memory."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tmx",)

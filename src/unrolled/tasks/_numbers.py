@@ -1,0 +1,226 @@
+"""How a task reads numbers instead of text: each step's numbers to one vector that knows its context.
+
+    numbers ──► scaled ──► dropout ──► stack of recurrences ──► dropout ──► (elements, output)
+          └──► which are missing ─┘
+
+The place of `_reader.Reader`, with the same outside. Numbers are scaled by the mean and the standard deviation that
+each feature had in training, which are stored with the weights. A missing number (NaN) is put at the mean, and that it
+is missing is told in a feature of its own, where training had some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from unrolled.data.examples import LabelledText, Signal
+from unrolled.data.tokenisers.base import Tokeniser
+from unrolled.data.tokens import tokenise
+from unrolled.data.vocabulary import Vocabulary
+from unrolled.errors import BadData, BadOption
+from unrolled.layers.dropout import LockedDropout
+from unrolled.state import State
+from unrolled.tasks._packing import packed, packing
+from unrolled.tasks._reader import Reader, ReaderOptions, stack_of
+from unrolled.tasks.base import SomeTask
+
+OF_TEXT = (
+    "tokens", "vectors", "word_size", "characters", "character_size", "character_hidden", "feature_size",
+    "word_dropout", "encoder", "encoder_training", "encoder_dropout", "encoder_rates",
+)  # fmt: skip
+"""Options that numbers have no use for."""
+
+
+NUMBERS: Mapping[str, Any] = {"embedding_dropout": 0.0, "dropout": 0.1}
+"""Options whose best default for numbers is another than for texts."""
+
+
+class Encoded(NamedTuple):
+    """One example in numbers. values: (steps, features), NaN where one is missing; target: the task's own."""
+
+    values: NDArray[np.float32]
+    target: Any
+
+    @property
+    def length(self) -> int:
+        """Elements that the example costs."""
+        return len(self.values)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What the steps are called, for who looks at them one by one: their numbers."""
+        return tuple(" ".join(f"{number:.4g}" for number in step) for step in self.values.tolist())
+
+
+class Batch(NamedTuple):
+    """values: data (elements, features), NaN where one is missing; targets: the task's own, one a row."""
+
+    values: PackedSequence
+    targets: list[Any]
+
+
+class NumberReader(nn.Module):
+    """Numbers to one context-aware vector a step.
+
+    Args:
+        features: numbers a step.
+        missing: whether some may be missing, and the network is told which.
+        options: the sizes and rates; those of text do not count.
+    """
+
+    encoders = None
+    feature_vocabularies: Mapping[str, Any] = {}
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, features: int, *, missing: bool, options: ReaderOptions) -> None:
+        super().__init__()
+        o = self.options = options
+        self.size, self.missing = features, missing
+        size = 2 * features if missing else features
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+        self.embedding_dropout = LockedDropout(o.embedding_dropout)
+        self.stack = stack_of(size, o)
+        self.dropout = LockedDropout(o.dropout)
+        self.output_size = self.stack.output_size + (size if o.connections == "skip" else 0)
+
+    @property
+    def ahead(self) -> int:
+        """How many of the features of a step, from the first on, know what stands before it."""
+        return self.output_size // 2 if self.options.directions == "both" else self.output_size
+
+    @torch.no_grad()
+    def measure(self, examples: Sequence[Signal]) -> None:
+        """Take over the mean and the standard deviation of each feature; one that never changes keeps its size."""
+        count = np.zeros(self.size)
+        total, squares = np.zeros(self.size), np.zeros(self.size)
+        for example in examples:
+            values = example.values.astype(np.float64)
+            count += np.isfinite(values).sum(0)
+            total += np.nansum(values, 0)
+        mean = total / np.maximum(count, 1)
+        for example in examples:
+            squares += np.nansum((example.values.astype(np.float64) - mean) ** 2, 0)
+        deviation = np.sqrt(squares / np.maximum(count, 1))
+        self.mean.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(np.where(deviation > 1e-8 * (1 + np.abs(mean)), deviation, 1.0)))
+
+    def encode(self, example: Signal, target: Any) -> Encoded:
+        """Raises `BadData` for numbers that the network does not read."""
+        return Encoded(_checked(example, self.size, missing=self.missing).astype(np.float32), target)
+
+    def collate(self, encoded: Sequence[Encoded]) -> Batch:
+        """One packed batch. Rows keep their order through `sorted_indices`."""
+        order, rank, place, sizes = packing([e.length for e in encoded])
+        values = np.concatenate([e.values for e in encoded])[place]
+        return Batch(packed(values, order, rank, sizes), [e.target for e in encoded])
+
+    def forward(self, batch: Batch) -> PackedSequence:
+        """The vectors, packed as the batch is; data (elements, output)."""
+        x = self.embedding_dropout(batch.values._replace(data=self._vectors(batch)))
+        outputs, _ = self.stack(x)
+        if self.options.connections == "skip":
+            outputs = outputs._replace(data=torch.cat([outputs.data, x.data], dim=-1))
+        return self.dropout(outputs)
+
+    def _vectors(self, batch: Batch) -> Tensor:
+        """What the stack reads: (elements, features), or, where some may be missing, twice as many."""
+        x = (batch.values.data.to(self.mean.dtype) - self.mean) / self.scale
+        if not self.missing:
+            return x
+        gone = x.isnan()
+        return torch.cat([x.masked_fill(gone, 0.0), gone.to(x.dtype)], dim=-1)
+
+    def stream_outputs(self, encoded: Sequence[Encoded]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each example: the vectors of the whole at once, and those of its steps read one by one."""
+        for one in encoded:
+            batch = self.collate([one])
+            state, stepped = self.stack.initial_state(1), []
+            for x in self._vectors(batch).split(1):
+                output, state = self.stack.step(x, state)
+                stepped.append(torch.cat([output, x], dim=-1) if self.options.connections == "skip" else output)
+            yield self(batch).data, torch.cat(stepped)
+
+    def initial_state(self, rows: int) -> State:
+        return self.stack.initial_state(rows)
+
+
+def reader_of(
+    vocabularies: Mapping[str, Vocabulary], tokenisers: Mapping[str, Tokeniser], options: Mapping[str, Any]
+) -> Reader | NumberReader:
+    """What reads the examples of a task with these options: their numbers, or their texts."""
+    if options["inputs"]:
+        missing = options["missing"] == "told"
+        return NumberReader(options["inputs"], missing=missing, options=ReaderOptions.of(options))
+    return Reader(vocabularies, tokenisers, ReaderOptions.of(options))
+
+
+def encoded(reader: Reader | NumberReader, example: LabelledText | Signal, target: Any, rule: Any) -> Any:
+    """One example in numbers. rule: by which a text is cut. Raises `BadData` for one that has nothing to read."""
+    if isinstance(reader, NumberReader):
+        return reader.encode(as_signal(example), target)
+    if isinstance(example, Signal):
+        raise example.problem("numbers, where this model reads texts")
+    tokens = tokenise(example.text, rule)
+    if not tokens:
+        raise example.problem(f"an empty text: {example.text!r} has no {rule} in it")
+    return reader.encode(tokens, {}, target, example.text)
+
+
+def numeric(
+    kind: type[SomeTask], vocabularies: Mapping[str, Vocabulary], examples: Sequence[Any], options: Mapping[str, Any]
+) -> SomeTask:
+    """A task that reads the numbers of these training examples. vocabularies, options: of its constructor.
+
+    Raises `BadData` for examples of no or other numbers, `BadOption` for options of texts.
+    """
+    for name in options:
+        if name in OF_TEXT:
+            raise BadOption(f"{name} is an option for texts; numbers have none")
+    size = examples[0].values.shape[1] if examples[0].values.ndim == 2 else 0
+    gaps = [np.isnan(_checked(as_signal(one), size, missing=True).astype(np.float32)).any() for one in examples]
+    found = {"inputs": size, "missing": "told" if any(gaps) else "refused"}
+    task = kind(vocabularies, None, **{**NUMBERS, **options, **found})
+    if task.options["scaling"] == "standard":
+        task.get_submodule("reader").measure(examples)  # type: ignore[operator]
+    return task
+
+
+def as_signal(raw: Any) -> Signal:
+    """An example of what a user has at hand. Raises `BadData` for what are no numbers at each step."""
+    if isinstance(raw, Signal):
+        return raw
+    if isinstance(raw, (str, LabelledText)):
+        raise BadData("a text, where this model reads numbers: an array of (steps, features) is expected")
+    try:
+        values = np.asarray(raw, dtype=None if isinstance(raw, np.ndarray) else np.float64)
+    except (TypeError, ValueError):
+        raise BadData("numbers of (steps, features) are expected") from None
+    return Signal(values=values)
+
+
+def _checked(example: Signal, size: int, *, missing: bool) -> NDArray[Any]:
+    """The numbers of an example, if they are as many a step as the network reads."""
+    values = example.values
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise example.problem(
+            f"an array of {values.dtype}, shape {values.shape}: numbers of (steps, features) expected"
+        )
+    if not len(values) or not values.shape[1]:
+        raise example.problem(f"no numbers: {len(values)} steps of {values.shape[1]}")
+    if values.shape[1] != size:
+        raise example.problem(f"{values.shape[1]} numbers a step where training had {size}")
+    if values.dtype.kind == "f":
+        if np.isinf(values).any():
+            raise example.problem(f"an infinite number at step {int(np.isinf(values).any(1).argmax()) + 1}")
+        if not missing and np.isnan(values).any():
+            place = int(np.isnan(values).any(1).argmax()) + 1
+            raise example.problem(f"a missing number at step {place}; in training there was none")
+    return values
