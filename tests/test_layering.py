@@ -15,8 +15,8 @@ PACKAGE = "unrolled"
 # by "|". Modules joined by "+" are one part. "." is the package's own `__init__`.
 LINES = """
 . | __main__
-cli + cli_inspect + cli_options + console + console_training + console_language + console_doctor + demos | server
-api + model + recipe + card + doctor + looking
+cli+cli_inspect+cli_make+cli_options + console+console_training+console_language+console_doctor + demos | server
+api + model + recipe + card + doctor + looking + reporting
 training | inspection | export | bundle | hub
 tasks
 layers | decoding | data | metrics

@@ -16,7 +16,7 @@ from unrolled.data.examples import Example, LabelledText, Pair, Question, Tagged
 from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "word_size": 4, "characters": "none", "epochs": 2, "checks": 2}
-PUBLIC = {"Answerer", "Classifier", "LanguageModel", "Tagger", "Translator"}
+PUBLIC = {"Answerer", "Classifier", "LanguageModel", "Regressor", "Tagger", "Translator"}
 
 
 def texts(count: int = 24) -> list[LabelledText]:
@@ -207,6 +207,7 @@ class Shouting:
 def shouting(monkeypatch: pytest.MonkeyPatch, example: type[Example], **reading: str) -> Any:
     """A model of that task, which is known under the name of another."""
     monkeypatch.setattr("unrolled.tasks.classifier.Classifier.example", example)
+    monkeypatch.setattr("unrolled.tasks.classifier.Classifier.reads", ())
     return Classifier(Shouting(example), reading=reading)
 
 

@@ -217,7 +217,7 @@ def test_the_sections_share_no_name(task: str) -> None:
 
 
 def test_columns_are_fields_of_the_example_that_are_no_confidence() -> None:
-    assert set(option_table("classifier")["reading"]) == {"text", "label", *recipe.READING}
+    assert set(option_table("classifier")["reading"]) == {"text", "values", "label", *recipe.READING}
     assert set(option_table("tagger")["reading"]) == {"tokens", "tags", *recipe.READING}
 
 
@@ -229,6 +229,7 @@ def test_languages_and_columns_of_two_texts_are_options_of_reading(
     example: Any, columns: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unrolled.tasks.classifier.Classifier.example", example)
+    monkeypatch.setattr("unrolled.tasks.classifier.Classifier.reads", ())
     built = build("classifier", "pairs", {**columns, "format": "tsv", "label_separator": " | "})
     assert built.columns() == columns
     assert built.reading == {**columns, "format": "tsv", "label_separator": " | "}

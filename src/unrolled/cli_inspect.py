@@ -96,3 +96,27 @@ def inspect_memory(
 
     found = looking.memory_report(api.load(model), data, text or (), examples, **pairs(options))
     console.print_report(found, as_json=as_json)
+
+
+@inspect.command("report")
+def inspect_report(
+    model: ModelFolder,
+    data: Data,
+    validation: Annotated[
+        str | None, typer.Option(metavar="FILE", help="To fit the temperature on, where DATA is a file.")
+    ] = None,
+    text: Text = None,
+    examples: Annotated[int, typer.Option(metavar="N", min=1, help="How many examples are looked into.")] = 3,
+    most: Annotated[int | None, typer.Option(metavar="N", min=1, help="Read so many examples, at most.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write one page that works offline.")] = None,
+    png: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write the plots as pictures.")] = None,
+    options: Reading = None,
+    as_json: Json = False,
+) -> None:
+    """All of it on one page: curves, gradients, gates, mistakes, calibration."""
+    from unrolled import api, console, reporting
+
+    found = reporting.report(
+        api.load(model), data, validation, text or (), shown=examples, most=most, folder=model, **pairs(options)
+    )
+    console.print_whole_report(found, output, png, as_json=as_json)

@@ -15,8 +15,10 @@ from unrolled.console_training import count, err, show_training
 from unrolled.data import reading
 from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
+from unrolled.files import write_whole
 from unrolled.inspection.attention import Attention
 from unrolled.inspection.laws import Verdict
+from unrolled.inspection.report import Report
 from unrolled.recipe import Recipe, deciding_options
 from unrolled.training.events import Event
 
@@ -197,6 +199,29 @@ def print_verdicts(verdicts: Iterator[Verdict], *, as_json: bool) -> bool:
 def print_report(report: Any, *, as_json: bool) -> None:
     """What was seen inside a model."""
     print(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report)
+
+
+def print_whole_report(report: Report, output: Path | None, png: Path | None, *, as_json: bool) -> None:
+    """Everything about a model: in words or as JSON, and into the page and the pictures that were asked for."""
+    if output is not None and output.suffix != ".html":
+        raise BadOption(f"{output} must end in .html")
+    if output is not None:
+        report.save(output)
+    if png is not None:
+        for name, picture in report.to_pngs().items():
+            write_whole(_folder(png) / f"{name}.png", picture)
+    print_report(report, as_json=as_json)
+    for what, path in (("page", output), ("pictures", png)):
+        if path is not None:
+            err.print(f"the {what} {'is' if what == 'page' else 'are'} in {path}", soft_wrap=True, markup=False)
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot write into {path}: {error.strerror or error}") from None
+    return path
 
 
 def print_attention(report: Attention, output: Path | None, png: Path | None, *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ Each takes a model and examples of a file, or texts, and gives a report with `__
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,10 @@ from unrolled.recipe import deciding_options
 def examples_of(
     model: Model, data: str | Path | None, texts: Sequence[str] = (), most: int | None = None, **given: Any
 ) -> list[Any]:
-    """Texts, then the first examples of a file, or of a folder's test file. given: of how it is read. Raises `BadOption` where there are none."""
+    """Texts, then the first examples of a file, or of a folder's test file. given: of how it is read.
+
+    Raises `BadOption` where there are none.
+    """
     _, how = deciding_options(model.task_name, given)
     found: list[Any] = [model.task.read(text) for text in texts]
     if data is not None:
@@ -108,12 +111,6 @@ def gate_report(
     Raises `BadOption` where nothing, or everything, is matched.
     """
     found = gates(model.task, examples_of(model, data, texts, most, **given))
-    means = []
-    for layer in found.layers:
-        for name in _names(found, layer):
-            by_kind = found.mean(layer, name, by=kind)
-            whole = sum(mean * count for mean, count in by_kind.values()) / sum(count for _, count in by_kind.values())
-            means.append(Mean(layer, name, whole, by_kind, found.saturation(layer, name)))
     units: list[tuple[str, str, Unit]] = []
     if pattern is not None:
         for layer in found.layers:
@@ -121,7 +118,16 @@ def gate_report(
             for name in _names(found, layer):
                 units += [(layer, name, unit) for unit in found.units(layer, name, flags, most=3)]
         units.sort(key=lambda one: -abs(one[2].area - 0.5))
-    return GateReport(tuple(means), pattern, tuple(units[:10]))
+    return GateReport(tuple(means_of(found)), pattern, tuple(units[:10]))
+
+
+def means_of(found: Gates) -> Iterator[Mean]:
+    """Of every gate and state, by kind of element."""
+    for layer in found.layers:
+        for name in _names(found, layer):
+            by_kind = found.mean(layer, name, by=kind)
+            whole = sum(mean * count for mean, count in by_kind.values()) / sum(count for _, count in by_kind.values())
+            yield Mean(layer, name, whole, by_kind, found.saturation(layer, name))
 
 
 def _names(found: Gates, layer: str) -> list[str]:

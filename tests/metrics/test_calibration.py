@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.errors import BadOption
-from unrolled.metrics.calibration import Bin, expected_calibration_error, reliability
+from unrolled.metrics.calibration import (
+    Bin,
+    at_temperature,
+    expected_calibration_error,
+    fitted_temperature,
+    reliability,
+)
 
 answers = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30)
 
@@ -63,3 +70,40 @@ def test_rounding_above_one_counts_as_one_and_more_is_an_error():
 def test_bins_must_be_one_or_more():
     with pytest.raises(BadOption, match=r"^bins must be 1 or more, not 0$"):
         expected_calibration_error([0.5], [True], bins=0)
+
+
+def drawn(scale: float, count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are `scale` times those that the right choices were drawn from."""
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 1.5, (count, 4))
+    gold = (true + rng.gumbel(size=true.shape)).argmax(axis=1)
+    return scale * true, gold
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_the_temperature_undoes_what_the_logits_were_multiplied_by(scale: float) -> None:
+    logits, gold = drawn(scale)
+    assert fitted_temperature(logits, gold) == pytest.approx(scale, rel=0.05)
+
+
+def test_at_its_temperature_an_overconfident_model_can_be_believed() -> None:
+    logits, gold = drawn(3.0)
+    correct = (logits.argmax(axis=1) == gold).tolist()
+    before, after = (np.exp(at_temperature(logits, t).max(axis=1)).tolist() for t in (1.0, 3.0))
+    assert expected_calibration_error(before, correct) > 0.1
+    assert expected_calibration_error(after, correct) < 0.03
+
+
+def test_a_temperature_keeps_the_order_and_the_sum() -> None:
+    logits, _ = drawn(1.0, 20)
+    for temperature in (0.1, 1.0, 10.0):
+        found = at_temperature(logits, temperature)
+        assert np.exp(found).sum(axis=1) == pytest.approx(1.0)
+        assert (found.argsort(axis=1) == logits.argsort(axis=1)).all()
+    shifted = at_temperature(at_temperature(logits, 1.0), 2.0)  # of log-probabilities as of logits
+    assert shifted == pytest.approx(at_temperature(logits, 2.0))
+
+
+def test_as_many_right_choices_as_answers_are_needed() -> None:
+    with pytest.raises(ValueError, match="3 answers but 2 right choices"):
+        fitted_temperature(np.zeros((3, 2)), np.zeros(2, dtype=np.int64))

@@ -30,7 +30,7 @@ h1 { margin: 0; font-size: clamp(1.4rem, 5vw, 2rem); line-height: 1.2; letter-sp
 """
 
 
-def page(title: str, facts: Mapping[str, str], body: str, *, style: str, script: str) -> str:
+def page(title: str, facts: Mapping[str, str], body: str, *, style: str, script: str, pictures: bool = False) -> str:
     """A whole page.
 
     Args:
@@ -38,9 +38,11 @@ def page(title: str, facts: Mapping[str, str], body: str, *, style: str, script:
         facts: about the model: what, and which; any text.
         body: HTML that comes after the facts.
         style, script: of the report, beside the shell's.
+        pictures: whether the script may make some, of what is on the page.
     """
     lock = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{lock}'; base-uri 'none'"
+    policy += "; img-src data: blob:" if pictures else ""
     told = "".join(
         f"<div><dt>{text(name)}</dt><dd><bdi>{text(value)}</bdi></dd></div>" for name, value in facts.items()
     )

@@ -4,6 +4,11 @@ Guo, Pleiss, Sun & Weinberger 2017, arXiv:1706.04599. The n answers are put into
 those in ((m-1)/M, m/M] (and a confidence of 0 with the first); then, eq. 3,
 
     ECE = sum_m |B_m| / n * |accuracy(B_m) - confidence(B_m)|
+
+Temperature scaling (section 4.2) divides the logits z by one number T, fitted on data that were not trained on, by the
+mean negative log-likelihood; the answers stay what they are, and
+
+    q_i = softmax(z / T)_i,   which is the same of log-probabilities in the place of z
 """
 
 from __future__ import annotations
@@ -11,11 +16,16 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unrolled.errors import BadOption
 from unrolled.metrics.pairs import require_pairs
 
+COLDEST, HOTTEST = 0.05, 20.0
+"""Between which a temperature is looked for."""
 ROUNDING = 1e-4
 """A sum of float32 exponentials, as a CRF's marginal is, may exceed 1 by about this much."""
 
@@ -68,3 +78,30 @@ def expected_calibration_error(confidence: Sequence[float], correct: Sequence[bo
     """
     filled = reliability(confidence, correct, bins)
     return math.fsum(b.size * abs(b.accuracy - b.confidence) for b in filled) / len(confidence)
+
+
+def at_temperature(log_p: NDArray[Any], temperature: float) -> NDArray[np.float64]:
+    """Log-probabilities at another temperature. log_p: (answers, choices)."""
+    scaled = np.asarray(log_p, dtype=np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    found: NDArray[np.float64] = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    return found
+
+
+def fitted_temperature(log_p: NDArray[Any], gold: NDArray[np.int64]) -> float:
+    """The temperature at which the right answers are the likeliest, between 0.05 and 20.
+
+    Args:
+        log_p: (answers, choices), log-probabilities, or logits.
+        gold: (answers,), the number of the right choice.
+
+    The mean negative log-likelihood is convex in 1/T, in which the minimum is looked for.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if len(log_p) != len(gold) or not len(gold):
+        raise ValueError(f"{len(log_p)} answers but {len(gold)} right choices")
+    rows = np.arange(len(gold))
+    bounds = (1 / HOTTEST, 1 / COLDEST)
+    found = minimize_scalar(lambda b: -at_temperature(log_p, 1 / b)[rows, gold].mean(), bounds=bounds, method="bounded")
+    return float(1 / found.x)

@@ -219,6 +219,14 @@ class Task(nn.Module, ABC):
         """
         raise BadOption(f"a {self.name} does not say what it chooses from")
 
+    def chances(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """How likely the task finds each choice, of every decision about a batch whose blanks are filled in.
+
+        Returns log-probabilities, (decisions, choices), and the number of the right choice, (decisions,). Raises
+        `BadOption` where decisions are not single choices from a few.
+        """
+        raise BadOption(f"a {self.name} does not choose one of a few")
+
     def sequences(self, encoded: Any) -> list[tuple[str, ...]]:
         """What the recurrences of `see` read of one encoded example, element by element, one sequence after the other.
 

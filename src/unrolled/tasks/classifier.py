@@ -206,6 +206,11 @@ class Classifier(Task):
         logits, many = self._logits(batch), self.options["decision"] == "many"
         return logsigmoid(logits) if many else logits.log_softmax(-1), self.labels.symbols
 
+    def chances(self, batch: Any) -> tuple[Tensor, Tensor]:
+        if self.options["decision"] == "many":
+            return super().chances(batch)
+        return self._logits(batch).log_softmax(-1), torch.stack(batch.targets).argmax(-1)
+
     @property
     def metric(self) -> str:  # type: ignore[override]
         """What decides which weights are best: the `accuracy`, or, of several labels, the `micro_f1`."""

@@ -224,6 +224,14 @@ class Tagger(Task):
         """Of each tag of that token; of a CRF by the token's own scores, its neighbours' tags left out."""
         return at(self._emissions(batch), place).log_softmax(-1), self.tags.symbols
 
+    def chances(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Of each token's tag; of a CRF by the marginals, which the confidences are."""
+        emissions = self._emissions(batch)
+        found = (
+            emissions.data.log_softmax(-1) if self.crf is None else self.crf.marginals(emissions).clamp_min(1e-30).log()
+        )
+        return found, torch.from_numpy(np.concatenate(batch.targets)[batch.place])
+
     def _emissions(self, batch: Batch) -> PackedSequence:
         read = self.reader(batch)
         return read._replace(data=self.output(read.data))

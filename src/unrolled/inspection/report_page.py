@@ -1,0 +1,389 @@
+"""A report as one HTML page: what there is of each section, in words, tables and plots that answer to a finger.
+
+The plots are plotly's, whose script stands in the page, so that it needs no network; their data are plain JSON here,
+and the page's own few lines give them the colours of day or night.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from unrolled.inspection.alignment import Alignment, direction, legible
+from unrolled.inspection.gates import Values
+from unrolled.inspection.page import page, text
+from unrolled.inspection.report import Mistake, Report, narrowed
+from unrolled.inspection.report_script import SCRIPT, STYLE
+from unrolled.inspection.saliency import FELT, Saliency
+
+Plot = dict[str, Any]
+"""What plotly draws: `data` (traces) and `layout`; colours are names of the page's, with @ before them."""
+LABELS = 25
+"""Answers that the confusion matrix has room for."""
+NAMED_TICKS = 60
+"""Elements, at most, that have room for their names at an axis."""
+UNITS, ELEMENTS = 128, 300
+"""Of a heat map: rows and columns, at most."""
+
+
+class Plots:
+    """The plots of a page: each has a place in it, and one or several variants to choose from."""
+
+    def __init__(self) -> None:
+        self.every: dict[str, list[tuple[str, Plot]]] = {}
+
+    def place(self, name: str, variants: Sequence[tuple[str, Plot]], *, height: int, says: str) -> str:
+        """The HTML where a plot goes. variants: what each is called, and the plot; says: what is to be seen."""
+        self.every[name] = list(variants)
+        several = "".join(f'<option value="{k}">{text(title)}</option>' for k, (title, _) in enumerate(variants))
+        choice = f'<label>show <select data-plot="{name}">{several}</select></label>' if len(variants) > 1 else ""
+        return (
+            f'{choice}<div class="plot" id="plot-{name}" role="img" aria-label="{text(says)}" '
+            f'style="height:{height}px"></div>'
+        )
+
+    def script(self) -> str:
+        """Plotly, the data, and what draws them."""
+        plain = {name: [plot for _, plot in variants] for name, variants in self.every.items()}
+        data = json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+        engine = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+        return f"{engine}\n;const PLOTS = {data};\n{SCRIPT}"
+
+
+def report_page(report: Report) -> str:
+    """The page. What a user's data say is escaped in it, whatever it is."""
+    plots = Plots()
+    sections = [section for section in _sections(report, plots) if section]
+    absent = "".join(f"<li><b>{text(name)}</b>: {text(why)}</li>" for name, why in report.absent.items())
+    if absent:
+        sections.append(_section("absent", "What is not here", "", f'<ul class="absent">{absent}</ul>'))
+    links = "".join(f'<a href="#{name}">{text(title)}</a>' for name, title, _ in sections)
+    body = f'<nav aria-label="Sections">{links}</nav><main>{"".join(html for *_, html in sections)}</main>'
+    return page(report.title, report.facts, body, style=STYLE, script=plots.script(), pictures=True)
+
+
+def _sections(report: Report, plots: Plots) -> Iterator[tuple[str, str, str] | None]:
+    yield _figures(report)
+    yield _curves(report, plots)
+    yield _gradients(report, plots)
+    yield _memory(report, plots)
+    yield _means(report)
+    yield _values(report, plots)
+    yield _saliency(report.saliency)
+    yield _attention(report.attention, plots)
+    yield _mistakes(report)
+    yield _confusion(report, plots)
+    yield _calibration(report, plots)
+
+
+def _section(name: str, title: str, note: str, body: str) -> tuple[str, str, str]:
+    said = f"<p>{note}</p>" if note else ""
+    return name, title, f'<section id="{name}"><h2>{text(title)}</h2>{said}{body}</section>'
+
+
+def _figures(report: Report) -> tuple[str, str, str]:
+    shown = {name: f"{value:.4f}" for name, value in report.figures.items()}
+    if report.findings:
+        shown["gradients"] = report.verdict
+    if report.calibration is not None:
+        shown["calibration error"] = f"{report.calibration.error_before:.4f}"
+    cards = "".join(
+        f"<div{' class=main' if name == report.metric else ''}><dt>{text(name.replace('_', ' '))}</dt>"
+        f"<dd>{text(value)}</dd></div>"
+        for name, value in shown.items()
+    )
+    return _section("summary", "Summary", "", f'<dl class="figures">{cards}</dl>')
+
+
+def _curves(report: Report, plots: Plots) -> tuple[str, str, str] | None:
+    rows = [row for row in report.history if report.metric in row]
+    if not rows:
+        return None
+    epochs = [row["epoch"] for row in rows]
+    data = [
+        _line(epochs, [row["train_loss"] for row in rows], "training loss", "red"),
+        _line(epochs, [row[report.metric] for row in rows], f"validation {report.metric}", "blue", yaxis="y2"),
+    ]
+    layout = {
+        "xaxis": {"title": {"text": "epochs"}},
+        "yaxis": {"title": {"text": "training loss"}, "rangemode": "tozero"},
+        "yaxis2": {
+            "title": {"text": f"validation {_plain(report.metric)}"},
+            "overlaying": "y",
+            "side": "right",
+            "showgrid": False,
+            "tickformat": ".3~f",
+            "automargin": True,
+        },
+        "legend": {"orientation": "h", "y": 1.12},
+    }
+    kept = [row for row in rows if row.get("best")]
+    note = f"Kept: the weights after {kept[-1]['epoch']:.2f} epochs." if kept else ""
+    place = plots.place("curves", [("", {"data": data, "layout": layout})], height=340, says="training curves")
+    return _section("training", "Training", note, place)
+
+
+def _gradients(report: Report, plots: Plots) -> tuple[str, str, str] | None:
+    if report.flow is None or not report.flow.flows:
+        return None
+    data = []
+    for number, flow in enumerate(report.flow.flows):
+        low, middle, high = (_numbers(curve) for curve in flow.quantiles(0.1, 0.5, 0.9))
+        lags = list(range(len(middle)))
+        name, color = _plain(f"{_cell(flow.layer)} d{flow.tensor}"), f"@{number % 6}"
+        band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name}
+        data += [
+            {"x": lags, "y": low, **band},
+            {"x": lags, "y": high, "fill": "tonexty", "fillcolor": f"{color}/0.15", **band},
+            {"x": lags, "y": middle, "mode": "lines", "name": name, "line": {"color": color}, "legendgroup": name},
+        ]
+    layout = {
+        "xaxis": {"title": {"text": "elements back from the loss"}},
+        "yaxis": {
+            "type": "log",
+            "title": {"text": "gradient that is left"},
+            "exponentformat": "power",
+            "dtick": 1,
+        },
+        "legend": {"orientation": "h", "y": -0.25},
+    }
+    place = plots.place("flow", [("", {"data": data, "layout": layout})], height=420, says="gradient against distance")
+    found = "".join(
+        f"<tr><td>{text(f.where)}</td><td><b>{text(f.kind)}</b></td><td>{text(f.because)}</td></tr>"
+        for f in report.findings
+    )
+    table = f'<table class="rows">{_head("cell", "verdict", "because")}<tbody>{found}</tbody></table>'
+    note = (
+        "How much of the gradient is left so many elements back from where the loss is felt: the median of the "
+        "examples, and the range of eight in ten. A straight line down is a gradient that vanishes."
+    )
+    return _section("gradients", "Gradient flow", note, place + (table if found else ""))
+
+
+def _memory(report: Report, plots: Plots) -> tuple[str, str, str] | None:
+    if report.memory is None:
+        return None
+    lags = [k for k, count in enumerate(report.memory.examples) if count]
+    moved = _numbers([report.memory.moved[k] for k in lags])
+    layout = {
+        "xaxis": {"title": {"text": "elements back from the last"}},
+        "yaxis": {"title": {"text": "answer moved (total variation)"}, "rangemode": "tozero"},
+    }
+    plot = {"data": [_line(lags, moved, "moved", "blue")], "layout": layout}
+    end = report.memory.horizon
+    far = "No change is felt." if end < 0 else f"A change is felt up to {end} elements before the last."
+    note = f"How far the answer about the last element moves where one before it is another one. {far} ({FELT:.0%}.)"
+    place = plots.place("memory", [("", plot)], height=300, says="movement against distance")
+    return _section("memory", "Memory", note, place)
+
+
+def _means(report: Report) -> tuple[str, str, str] | None:
+    if not report.means:
+        return None
+    rows = "".join(
+        f'<tr><td>{text(_cell(cell))}</td><td>{text(name)}</td><td data-is="mean">{mean:.3f}</td>'
+        f'<td data-is="shut">{"" if shut is None else f"{shut:.0%}"}</td>'
+        f'<td data-is="open">{"" if wide is None else f"{wide:.0%}"}</td></tr>'
+        for cell, name, mean, shut, wide in report.means
+    )
+    table = f'<table class="rows">{_head("cell", "gate or state", "mean", "shut", "open")}<tbody>{rows}</tbody></table>'
+    note = (
+        "Means over all units and elements; shut and open are the shares below 0.1 and above 0.9 (of values around 0: "
+        "beyond −0.9 and 0.9)."
+    )
+    return _section("gates", "Gates and states", note, table)
+
+
+def _values(report: Report, plots: Plots) -> tuple[str, str, str] | None:
+    variants = [
+        (f"{name} · {_cell(values.layer)} · {_short(one.title)}", _heat(values, name))
+        for one in report.shown
+        for values in one.values
+        for name in values.of
+    ]
+    if not variants:
+        return None
+    note = (
+        "Every unit (down) at every element (across). A state is blue above zero and red below it; a gate is pale "
+        "where it is shut."
+    )
+    place = plots.place("values", variants, height=460, says="values of gates and states")
+    return _section("values", "Inside the examples", note, place)
+
+
+def _heat(values: Values, name: str) -> Plot:
+    shown = values.of[name][:ELEMENTS, :UNITS].T
+    signed = bool(shown.min() < 0)
+    widest = float(np.abs(shown).max()) or 1.0
+    heat = {
+        "type": "heatmap",
+        "z": np.round(shown.astype(np.float64), 3).tolist(),
+        "colorscale": [[0, "@red"], [0.5, "@card"], [1, "@blue"]] if signed else [[0, "@card"], [1, "@blue"]],
+        "zmin": -widest if signed else 0,
+        "zmax": widest if signed else max(widest, 1.0),
+        "text": [[_plain(legible(e)) for e in values.elements[:ELEMENTS]]] * len(shown),
+        "hovertemplate": "%{text}<br>unit %{y}: %{z}<extra></extra>",
+    }
+    layout = {"xaxis": _elements_axis(values.elements[:ELEMENTS]), "yaxis": {"title": {"text": "unit"}}}
+    return {"data": [heat], "layout": layout}
+
+
+def _elements_axis(elements: Sequence[str]) -> dict[str, Any]:
+    if len(elements) > NAMED_TICKS:
+        return {"title": {"text": "element"}}
+    names = [_plain(_short(legible(e), 16)) for e in elements]
+    return {"tickvals": list(range(len(elements))), "ticktext": names, "tickangle": -60, "automargin": True}
+
+
+def _saliency(every: Sequence[Saliency]) -> tuple[str, str, str] | None:
+    if not every:
+        return None
+    parts = []
+    for one in every:
+        widest = float(np.abs(one.gradients).max()) or 1.0
+        words = "".join(
+            f'<span class="w {"for" if g > 0 else "against"}" style="--a:{abs(g) / widest:.2f}" '
+            f'title="{g:+.3f}; without it {-o:+.3f}"><bdi>{text(legible(e))}</bdi></span> '
+            for e, g, o in zip(one.elements[:ELEMENTS], one.gradients, one.occlusion, strict=False)
+        )
+        head = f"<b>{text(one.answer)}</b> with probability {math.exp(one.log_probability):.3f}"
+        parts.append(f'<div class="salient"><h3>{head}</h3><p dir="{direction(one.elements)}">{words}</p></div>')
+    note = (
+        "What each answer rests on, by integrated gradients: blue speaks for it, red against it. Point at an element "
+        "for its figure, and for what leaving it out does."
+    )
+    return _section("saliency", "What the answers rest on", note, "".join(parts))
+
+
+def _attention(every: Sequence[Alignment], plots: Plots) -> tuple[str, str, str] | None:
+    variants = []
+    for one in every:
+        if not one.target_tokens:
+            continue
+        heat = {
+            "type": "heatmap",
+            "z": np.round(one.weights, 3).tolist(),
+            "colorscale": [[0, "@card"], [1, "@blue"]],
+            "zmin": 0,
+            "zmax": 1,
+            "hovertemplate": "%{z}<extra></extra>",
+        }
+        layout = {
+            "xaxis": _elements_axis(one.source_tokens),
+            "yaxis": {**_elements_axis(one.target_tokens), "autorange": "reversed", "tickangle": 0},
+        }
+        variants.append((_short(" ".join(map(legible, one.source_tokens))), {"data": [heat], "layout": layout}))
+    if not variants:
+        return None
+    note = "What each word that was written (down) looked at in what was read (across)."
+    place = plots.place("attention", variants, height=460, says="attention weights")
+    return _section("attention", "Attention", note, place)
+
+
+def _mistakes(report: Report) -> tuple[str, str, str] | None:
+    if not report.mistakes:
+        return None
+    rows = "".join(_mistake(one) for one in report.mistakes)
+    head = _head("confidence", "said", "right", "about", "where")
+    note = "The answers that were wrong, the surest of themselves first."
+    return _section("mistakes", "Mistakes", note, f'<table class="rows">{head}<tbody>{rows}</tbody></table>')
+
+
+def _mistake(one: Mistake) -> str:
+    sure = "" if one.confidence is None else f"{one.confidence:.3f}"
+    parts = {"said": one.said, "right": one.right}
+    told = "".join(f'<td data-is="{name}"><bdi>{text(part)}</bdi></td>' for name, part in parts.items())
+    return (
+        f'<tr><td>{sure}</td>{told}<td class="about"><bdi>{text(one.about)}</bdi></td><td>{text(one.place)}</td></tr>'
+    )
+
+
+def _confusion(report: Report, plots: Plots) -> tuple[str, str, str] | None:
+    if report.confusion is None:
+        return None
+    labels, counts, left = narrowed(report.confusion, LABELS)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [_plain(_short(label, 18)) for label in labels]
+    few = len(labels) <= 12
+    heat = {
+        "type": "heatmap",
+        "x": names,
+        "y": names,
+        "z": np.round(shares, 4).tolist(),
+        "text": counts.tolist(),
+        "texttemplate": "%{text}" if few else "",
+        "colorscale": [[0, "@card"], [1, "@blue"]],
+        "zmin": 0,
+        "zmax": 1,
+        "hovertemplate": "right %{y}, said %{x}: %{text} (%{z:.1%})<extra></extra>",
+    }
+    layout = {
+        "xaxis": {"title": {"text": "said"}, "type": "category", "automargin": True, "tickangle": -45},
+        "yaxis": {"title": {"text": "right"}, "type": "category", "autorange": "reversed", "automargin": True},
+    }
+    rest = f" The {len(labels)} that are confused most; {left} others are left out." if left else ""
+    note = f"Which answer is taken for which: counts, coloured by their share of the row.{rest}"
+    place = plots.place("confusion", [("", {"data": [heat], "layout": layout})], height=480, says="confusion matrix")
+    return _section("confusion", "Confusion", note, place)
+
+
+def _calibration(report: Report, plots: Plots) -> tuple[str, str, str] | None:
+    found = report.calibration
+    if found is None:
+        return None
+    ideal = {"x": [0, 1], "y": [0, 1], "mode": "lines", "line": {"color": "@soft", "dash": "dot"}, "name": "ideal"}
+    data: list[dict[str, Any]] = [ideal]
+    for name, bins, color in (("as it is", found.before, "red"), ("at that temperature", found.after, "blue")):
+        line = _line([b.confidence for b in bins], [b.accuracy for b in bins], name, color)
+        sizes = [6 + 14 * math.sqrt(b.size / found.measured) for b in bins]
+        told = [f"{b.size:,} answers" for b in bins]
+        data.append({**line, "mode": "lines+markers", "marker": {"size": sizes, "color": f"@{color}"}, "text": told})
+    layout = {
+        "xaxis": {"title": {"text": "confidence"}, "range": [0, 1.02]},
+        "yaxis": {"title": {"text": "share that is right"}, "range": [0, 1.02]},
+        "legend": {"orientation": "h", "y": 1.12},
+    }
+    mood = "too sure of itself" if found.temperature > 1 else "too modest"
+    note = (
+        f"Of answers given with confidence 0.8, are 80 % right? The expected calibration error of {found.measured:,} "
+        f"answers is {found.error_before:.4f}; at temperature {found.temperature:.3f}, fitted on {found.fitted:,} of "
+        f"the validation split, {found.error_after:.4f}. The model is {mood}."
+    )
+    place = plots.place("calibration", [("", {"data": data, "layout": layout})], height=420, says="reliability diagram")
+    return _section("calibration", "Calibration", note, place)
+
+
+def _line(x: Sequence[Any], y: Sequence[Any], name: str, color: str, **more: Any) -> dict[str, Any]:
+    mode = "lines+markers" if len(x) < 60 else "lines"
+    return {"x": x, "y": y, "mode": mode, "name": _plain(name), "line": {"color": f"@{color}"}, **more}
+
+
+def _head(*names: str) -> str:
+    cells = "".join(f'<th scope="col">{text(name)}</th>' for name in names)
+    return f"<thead><tr>{cells}</tr></thead>"
+
+
+def _cell(layer: str) -> str:
+    """A cell's path without what all have in common."""
+    return layer.removesuffix(".cell")
+
+
+def _plain(label: str) -> str:
+    """For plotly, which reads some tags in labels."""
+    return label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _short(label: str, most: int = 60) -> str:
+    return label if len(label) <= most else label[: most - 1] + "…"
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [float(v) if math.isfinite(v) else None for v in values]
+
+
+__all__ = ["report_page"]

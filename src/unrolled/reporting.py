@@ -1,0 +1,264 @@
+"""Everything about a model on one page: the function behind `unrolled inspect report`.
+
+It asks each part of `inspection` and `metrics` what it has to say about the model and some examples, and leaves out
+what such a model cannot have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unrolled import card
+from unrolled.data import reading, splits
+from unrolled.data.batching import in_order
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, TaggedTokens
+from unrolled.errors import BadData, UnrolledError
+from unrolled.inspection.attention import attention
+from unrolled.inspection.diagnosis import diagnose
+from unrolled.inspection.examination import examine_task
+from unrolled.inspection.gates import gates
+from unrolled.inspection.gradient_flow import gradient_flow
+from unrolled.inspection.report import Calibration, Mistake, Report, Shown, confident_mistakes
+from unrolled.inspection.saliency import memory, saliency
+from unrolled.looking import Mean, means_of
+from unrolled.metrics.calibration import (
+    at_temperature,
+    expected_calibration_error,
+    fitted_temperature,
+    reliability,
+)
+from unrolled.metrics.classification import confusion
+from unrolled.model import Model
+from unrolled.recipe import deciding_options, from_toml
+from unrolled.tasks.base import Task
+from unrolled.training.history import History
+
+LOOKED_AT = 128
+"""Examples whose gradients, gates and memory are looked at."""
+MISTAKES = 25
+LONGEST = 400
+"""Characters of an example that are shown of it."""
+Found = TypeVar("Found")
+
+
+def report(
+    model: Model,
+    data: str | Path,
+    validation: str | Path | None = None,
+    texts: Sequence[str] = (),
+    *,
+    shown: int = 3,
+    most: int | None = None,
+    folder: str | Path | None = None,
+    **given: Any,
+) -> Report:
+    """A model from all sides.
+
+    Args:
+        model: trained.
+        data: a file with the answers in it, or a folder, of which the test file is taken.
+        validation: a file on which the temperature is fitted; None: the folder's validation file, or that of the
+            training that the model's folder tells of.
+        texts: that are looked into, before the first examples of the file.
+        shown: so many examples of the file are looked into.
+        most: so many examples of the file are read, at most.
+        folder: the model's own.
+        given: of how the files are read, and of how to decide.
+
+    Raises `BadData` for a file that cannot be read or has no answers.
+    """
+    task = model.task
+    deciding, how = deciding_options(model.task_name, given)
+    path = model.file_of(data, **how)
+    examples = list(islice(reading.stream(path, task.example, **model.how(how, path), filled=True), most))
+    if not examples:
+        raise BadData("there are no examples to report on", path)
+    figures = model.evaluate(examples, unseen="count", **deciding)["metrics"]
+    known = _known(task, examples)
+    parts = Parts()
+    # What comes next in a text is not right or wrong.
+    answered = [] if task.example is Passage else list(_answers(task.predict(examples, **deciding), examples))
+    return Report(
+        title=f"{type(task).__name__} {Path(folder).name if folder else ''}".strip(),
+        facts=_facts(model, path, len(examples)),
+        figures=figures,
+        metric=task.metric,
+        history=() if folder is None else History.read(folder).rows,
+        **_inside(task, known[:LOOKED_AT], [*(task.read(text) for text in texts), *known[:shown]], parts),
+        **_decided(task, answered, parts),
+        calibration=parts.has(
+            "calibration", lambda: _calibrated(task, known, _validation(model, data, validation, folder, how))
+        ),
+        absent=parts.absent,
+    )
+
+
+class Parts:
+    """What a model has, and why it has not the rest: section -> reason."""
+
+    def __init__(self) -> None:
+        self.absent: dict[str, str] = {}
+
+    def has(self, section: str, find: Callable[[], Found]) -> Found | None:
+        """What is found, or None."""
+        try:
+            return find()
+        except UnrolledError as error:
+            self.absent[section] = str(error)
+            return None
+
+
+def _inside(task: Task, some: Sequence[Any], chosen: Sequence[Any], parts: Parts) -> dict[str, Any]:
+    """What happens in the network. some: of the examples; chosen: to be looked into one by one."""
+    found = parts.has("gradient flow", lambda: examine_task(task, some))
+    titles = [_short(_said_of(example)) for example in chosen]
+    return {
+        "flow": parts.has("gradient flow", lambda: gradient_flow(task, some)),
+        "findings": () if found is None else tuple(diagnose(found)),
+        "memory": parts.has("memory", lambda: memory(task, some)),
+        "means": [_mean(one) for one in means_of(gates(task, some))],
+        "shown": [Shown(*pair) for pair in zip(titles, gates(task, chosen).examples, strict=True)],
+        "saliency": parts.has("saliency", lambda: [saliency(task, example) for example in chosen]) or (),
+        "attention": parts.has("attention", lambda: attention(task, chosen).alignments) or (),
+    }
+
+
+def _decided(task: Task, answers: Sequence[Mistake], parts: Parts) -> dict[str, Any]:
+    """What was wrong, and which answer is taken for which."""
+    wrong = [one._replace(about=_short(one.about)) for one in answers if one.said != one.right]
+    taken = None
+    if {"labels", "tags"} & set(task.vocabularies) and task.options.get("decision") != "many":
+        taken = confusion([one.right for one in answers], [one.said for one in answers])
+    else:
+        parts.absent["confusion"] = f"what a {task.name} answers is not one of a few"
+    return {"mistakes": confident_mistakes(wrong, MISTAKES), "confusion": taken}
+
+
+def _mean(one: Mean) -> tuple[str, str, float, float | None, float | None]:
+    shut, wide = (None, None) if one.saturation is None else (one.saturation.shut, one.saturation.open)
+    return one.layer, one.name, one.mean, shut, wide
+
+
+def _facts(model: Model, path: Path, count: int) -> dict[str, str]:
+    weights = sum(p.numel() for p in model.task.parameters())
+    options = model.task.options
+    cell = options.get("cell") or options.get("decoder_cell") or "–"
+    sizes = {name: len(vocabulary) for name, vocabulary in model.task.vocabularies.items()}
+    return {
+        "task": model.task_name,
+        "cell": str(cell),
+        "weights": f"{weights:,}",
+        **({"vocabularies": ", ".join(f"{n:,} {name}" for name, n in sizes.items())} if sizes else {}),
+        "data": path.name,
+        "examples": f"{count:,}",
+    }
+
+
+def _known(task: Task, examples: Sequence[Any]) -> list[Any]:
+    """Those whose answers the model has ever met: of others it cannot say how likely they are."""
+    found = []
+    for example in examples:
+        try:
+            task.encode(example)
+        except BadData:
+            continue
+        found.append(example)
+    if not found:
+        raise BadData("there is no example whose answer the model knows")
+    return found
+
+
+def _answers(predicted: Sequence[Any], gold: Sequence[Any]) -> Iterator[Mistake]:
+    """Every decision, right or wrong."""
+    for said, right in zip(predicted, gold, strict=True):
+        place = "" if right.origin is None else f"{Path(right.origin.path).name}:{right.origin.line}"
+        if isinstance(right, TaggedTokens):
+            rows = zip(said.tags, right.tags or (), said.confidence or (None,) * len(said.tags), strict=True)
+            for k, (tag, gold_tag, sure) in enumerate(rows):
+                yield Mistake(_marked(right.tokens, k), tag, gold_tag, sure, place)
+        elif isinstance(right, (LabelledText, Signal)):
+            sure = None if said.probabilities is None else max(said.probabilities.values(), default=None)
+            yield Mistake(_said_of(right), _joined(said.label), _joined(right.label), sure, place)
+        elif isinstance(right, (Pair, Question)):
+            sure = None if said.score is None else float(np.exp(said.score))
+            wanted = getattr(right, right.blank)
+            is_right = getattr(said, said.blank) in wanted if isinstance(wanted, tuple) else None
+            told = _joined(getattr(said, said.blank))
+            yield Mistake(_said_of(right), told, told if is_right else _joined(wanted), sure, place)
+
+
+def _marked(tokens: Sequence[str], place: int, around: int = 8) -> str:
+    """A token among its neighbours."""
+    left, right = tokens[max(0, place - around) : place], tokens[place + 1 : place + 1 + around]
+    return " ".join([*left, f"«{tokens[place]}»", *right])
+
+
+def _said_of(example: Example) -> str:
+    """An example in words."""
+    if isinstance(example, Signal):
+        steps, features = example.values.shape
+        return f"{steps:,} steps of {features:,}"
+    if isinstance(example, TaggedTokens):
+        return " ".join(example.tokens)
+    if isinstance(example, Question):
+        return example.question
+    return str(example.source if isinstance(example, Pair) else example.text)  # type: ignore[attr-defined]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _joined(label: Any) -> str:
+    return "" if label is None else label if isinstance(label, str) else " | ".join(label)
+
+
+def _validation(
+    model: Model, data: str | Path, validation: str | Path | None, folder: str | Path | None, how: Mapping[str, Any]
+) -> list[Any]:
+    """The examples that a temperature is fitted on. Raises `BadData` where there are none."""
+    if validation is not None:
+        return model.examples(validation, **how)
+    if Path(data).is_dir():
+        return model.examples(model.file_of(data, "valid", **how), **how)
+    told = None if folder is None else Path(folder) / card.TRAINING
+    if told is not None and told.exists():
+        recipe = from_toml(told)
+        loaded = splits.load(recipe.data, model.task.example, seed=recipe.seed, **model.how(how, recipe.data))
+        return list(loaded.valid)
+    raise BadData("there is no validation file to fit a temperature on; name one with --validation")
+
+
+def _calibrated(task: Task, examples: Sequence[Any], validation: Sequence[Any]) -> Calibration:
+    fitted_on, gold = _chances(task, _known(task, validation))
+    temperature = fitted_temperature(fitted_on, gold)
+    plain, right = _chances(task, examples)
+    correct = (plain.argmax(axis=1) == right).tolist()
+    before, after = (np.exp(at_temperature(plain, t).max(axis=1)).clip(0, 1).tolist() for t in (1.0, temperature))
+    return Calibration(
+        temperature,
+        len(gold),
+        len(right),
+        expected_calibration_error(before, correct),
+        expected_calibration_error(after, correct),
+        reliability(before, correct),
+        reliability(after, correct),
+    )
+
+
+@torch.no_grad()
+def _chances(task: Task, examples: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    encoded = [task.encode(example) for example in examples]
+    parts = []
+    with task.evaluating():
+        for rows in in_order([one.length for one in encoded], elements=4096, rows=32):
+            log_p, gold = task.chances(task.collate([encoded[row] for row in rows]))
+            parts.append((log_p.double().numpy(), gold.numpy()))
+    return np.concatenate([p for p, _ in parts]), np.concatenate([g for _, g in parts])

@@ -1,0 +1,298 @@
+"""Everything about a model on one page: what is in it, of each kind of task, and that the page is safe and whole."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from unrolled import api, cli, reporting
+from unrolled.data import reading
+from unrolled.data.examples import LabelledText, Pair, Passage, Signal, TaggedTokens
+from unrolled.errors import BadData, BadOption
+from unrolled.inspection.report import Mistake, Report, confident_mistakes, narrowed
+from unrolled.lookup import find
+from unrolled.metrics.classification import Confusion
+from unrolled.model import model_class
+from unrolled.recipe import option_table
+from unrolled.tasks.base import Task
+
+NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+TEXTS = [("a good film", "up"), ("not so good .", "down"), (NASTY, "up"), ("so dull , so long", "down")]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def examples_of(task: str) -> tuple[list[Any], str]:
+    """Some for a task, and the suffix of a file that holds them."""
+    if task == "classifier":
+        return [LabelledText(text=text, label=label) for text, label in TEXTS], ".tsv"
+    if task == "tagger":
+        tags = ("D", "N", "V")
+        words = (("the", "dog", "barks"), ("the", "cat"), ("a", "bird", "sings"), ("a", NASTY.replace(" ", "_")))
+        return [TaggedTokens(tokens=row, tags=tags[: len(row)]) for row in words], ".jsonl"
+    if task == "translator":
+        return [Pair(source=s, target=s.upper()) for s in ("ab c", "b a", "c", "a a b")], ".tsv"
+    if task == "language_model":
+        return [Passage(text=text) for text, _ in TEXTS * 40], ".txt"  # enough for 32 streams
+    rng = np.random.default_rng(0)
+    return [Signal(values=rng.random((n, 2)), label=str(n)) for n in (2, 5, 3, 7)], ".npz"
+
+
+TASKS = ("classifier", "tagger", "translator", "language_model", "regressor")
+SMALL = {
+    "hidden_size": 5, "word_size": 4, "layers": 1, "characters": "none", "encoder_hidden": 4, "attention_size": 3,
+}  # fmt: skip
+
+
+def made(task: str, folder: Path) -> tuple[api.Model, Path]:
+    """A model that was not trained, and a file."""
+    torch.manual_seed(0)
+    examples, suffix = examples_of(task)
+    known = option_table(task)["model"]
+    asked = {
+        k: v for k, v in SMALL.items() if k in known and not (suffix == ".npz" and k in ("word_size", "characters"))
+    }
+    prepared = find("unrolled.tasks", task, Task, "task").prepare(examples, **asked)
+    path = folder / f"test{suffix}"
+    reading.write(path, examples)
+    return model_class(task)(prepared), path
+
+
+@pytest.fixture(params=TASKS, scope="module")
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    model, path = made(request.param, tmp_path_factory.mktemp(request.param))
+    return reporting.report(model, path, path, shown=2)
+
+
+class Read(HTMLParser):
+    """A page's elements and their attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+
+def without_plotly(html: str) -> str:
+    """The page but for the library, whose text is long."""
+    return html[: html.index("<script>")] + html[html.index(";const PLOTS") :]
+
+
+def test_every_task_has_a_report_that_is_plain_json_and_prints(found: Report) -> None:
+    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert told["figures"].keys() == found.figures.keys()
+    assert found.flow is not None
+    assert found.findings
+    assert found.means
+    assert len(found.shown) == 2
+    for name, value in found.figures.items():
+        assert f"{name:24} {value:10.4f}" in str(found)
+    for section, why in found.absent.items():
+        assert f"no {section}: {why}" in str(found)
+
+
+def test_what_a_task_cannot_have_is_said_to_be_absent(found: Report) -> None:
+    task = found.facts["task"]
+    assert ("calibration" in found.absent) == (task in ("translator", "language_model", "regressor"))
+    assert ("confusion" in found.absent) == (task in ("translator", "language_model", "regressor"))
+    assert ("attention" in found.absent) == (task != "translator")
+    assert (found.calibration is None) == ("calibration" in found.absent)
+
+
+def test_the_page_has_a_section_for_all_that_is_there_and_none_for_the_rest(found: Report) -> None:
+    ids = {attrs.get("id") for tag, attrs in Read(without_plotly(found.to_html())).elements if tag == "section"}
+    there = {
+        "summary": True,
+        "gradients": found.flow,
+        "gates": found.means,
+        "values": found.shown,
+        "absent": found.absent,
+    }
+    there |= {"confusion": found.confusion, "calibration": found.calibration, "attention": found.attention}
+    there |= {"mistakes": found.mistakes, "memory": found.memory, "saliency": found.saliency, "training": found.history}
+    assert ids == {name for name, value in there.items() if value}
+
+
+def test_every_plot_has_its_place_and_every_choice_its_plot(found: Report) -> None:
+    html = without_plotly(found.to_html())
+    data = json.loads(html[html.index("const PLOTS = ") + 14 : html.index(";\n\n(() =>")].replace("<\\/", "</"))
+    elements = Read(html).elements
+    places = {str(a["id"]).removeprefix("plot-") for t, a in elements if t == "div" and a.get("class") == "plot"}
+    assert places == set(data)
+    options = sum(tag == "option" for tag, _ in elements)
+    assert options == sum(len(variants) for variants in data.values() if len(variants) > 1)
+
+
+def test_the_page_asks_nothing_of_anyone_and_runs_its_own_script_alone(found: Report) -> None:
+    html = found.to_html()
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    lock = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src &#x27;sha256-{lock}&#x27;" in html or f"script-src 'sha256-{lock}'" in html
+    for tag, attrs in Read(without_plotly(html)).elements:
+        assert tag not in ("img", "link", "iframe", "object")
+        assert not {name for name in attrs if name.startswith("on") or name == "src"}
+        assert tag != "a" or str(attrs["href"]).startswith("#")
+
+
+def test_what_the_data_say_is_shown_and_not_run(tmp_path: Path) -> None:
+    model, path = made("classifier", tmp_path)
+    html = reporting.report(model, path, path, (NASTY,), shown=4).to_html()
+    assert html.count("<script>") == 1
+    assert "&lt;img" in html
+    assert "<img" not in without_plotly(html)
+
+
+def test_confusion_and_mistakes_are_those_of_the_predictions(tmp_path: Path) -> None:
+    model, path = made("classifier", tmp_path)
+    found = reporting.report(model, path, path)
+    examples, _ = examples_of("classifier")
+    predicted = model.predict(examples)
+    wrong = [(p.label, e.label) for p, e in zip(predicted, examples, strict=True) if p.label != e.label]
+    assert sorted((m.said, m.right) for m in found.mistakes) == sorted(wrong)
+    sure = [m.confidence for m in found.mistakes]
+    assert sure == sorted(sure, reverse=True)  # type: ignore[type-var]
+    assert found.confusion is not None
+    assert sum(map(sum, found.confusion.counts)) == len(examples)
+    assert sum(found.confusion.counts[k][k] for k in range(len(found.confusion.labels))) == len(examples) - len(wrong)
+    assert all(m.place.startswith("test.tsv:") for m in found.mistakes)
+
+
+def test_calibration_measures_what_predictions_say(tmp_path: Path) -> None:
+    model, path = made("tagger", tmp_path)
+    found = reporting.report(model, path, path).calibration
+    assert found is not None
+    examples, _ = examples_of("tagger")
+    assert found.measured == found.fitted == sum(len(e.tokens) for e in examples)
+    sure = [c for e in model.predict(examples) for c in e.confidence]
+    assert sum(b.size * b.confidence for b in found.before) == pytest.approx(sum(sure), rel=1e-5)
+
+
+def test_without_a_validation_file_there_is_no_temperature_and_it_says_so(tmp_path: Path) -> None:
+    model, path = made("classifier", tmp_path)
+    found = reporting.report(model, path)
+    assert found.calibration is None
+    assert "name one with --validation" in found.absent["calibration"]
+
+
+def test_labels_that_training_never_saw_are_counted_and_left_out_where_they_cannot_be(tmp_path: Path) -> None:
+    model, path = made("classifier", tmp_path)
+    reading.write(path, [*examples_of("classifier")[0], LabelledText(text="a new one", label="sideways")])
+    found = reporting.report(model, path, path)
+    assert "sideways" in {m.right for m in found.mistakes}
+    assert found.calibration is not None
+    assert found.calibration.measured == 4
+    reading.write(path, [LabelledText(text="a new one", label="sideways")])
+    with pytest.raises(BadData, match="no example whose answer the model knows"):
+        reporting.report(model, path, path)
+
+
+def test_pictures_are_there_for_what_there_is(found: Report) -> None:
+    pictures = found.to_pngs()
+    assert "gradient_flow" in pictures
+    assert ("confusion" in pictures) == (found.confusion is not None)
+    assert all(content.startswith(PNG) for content in pictures.values())
+
+
+def test_a_report_is_written_as_page_or_json(tmp_path: Path) -> None:
+    model, path = made("classifier", tmp_path)
+    found = reporting.report(model, path, path)
+    found.save(tmp_path / "a.html")
+    found.save(tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text()) == found.to_json()
+    assert (tmp_path / "a.html").read_text() == found.to_html()
+    with pytest.raises(BadOption, match=r"a\.pdf: a report is written as \.html or \.json"):
+        found.save(tmp_path / "a.pdf")
+
+
+def test_the_surest_mistakes_come_first_and_unknown_confidence_last() -> None:
+    given = [Mistake("a", "x", "y", sure, "") for sure in (None, 0.2, 0.9, None)]
+    assert [one.confidence for one in confident_mistakes(given, 3)] == [0.9, 0.2, None]
+
+
+def test_of_many_labels_those_confused_most_are_kept_in_their_order() -> None:
+    counts = ((5, 0, 0), (0, 5, 3), (0, 1, 5))
+    labels, kept, left = narrowed(Confusion(("a", "b", "c"), counts), 2)
+    assert labels == ("b", "c")
+    assert kept.tolist() == [[5, 3], [1, 5]]
+    assert left == 1
+    assert narrowed(Confusion(("a", "b", "c"), counts), 3)[2] == 0
+
+
+def trained(folder: Path) -> tuple[Path, Path]:
+    """A model and the folder of its data."""
+    data = folder / "data"
+    data.mkdir()
+    for split in ("train", "valid", "test"):
+        rows = [f"{'good' if k % 2 else 'bad'} film {k % 5} {split}\t{'up' if k % 2 else 'down'}\n" for k in range(40)]
+        (data / f"{split}.tsv").write_text("text\tlabel\n" + "".join(rows))
+    small = ["--set", "epochs=2", "--set", "hidden_size=8", "--set", "word_size=8", "--set", "checks=2"]
+    run("train", "classifier", "--data", str(data), "--output", str(folder / "model"), *small)
+    return folder / "model", data
+
+
+def run(*words: str) -> None:
+    cli.app(list(words), standalone_mode=False)
+
+
+def test_the_command_writes_page_and_pictures_and_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = trained(tmp_path)
+    capsys.readouterr()
+    run("inspect", "report", str(model), "--data", str(data), "--output", str(tmp_path / "a.html"),
+        "--png", str(tmp_path / "png"), "--json")  # fmt: skip
+    told = json.loads(capsys.readouterr().out)
+    assert told["title"] == "Classifier model"
+    assert told["facts"]["examples"] == "40"
+    assert len(told["history"]) == 2
+    assert told["calibration"]["fitted"] == 40
+    names = {"training", "gradient_flow", "memory", "confusion", "calibration"}
+    assert {path.stem for path in (tmp_path / "png").iterdir()} == names
+    assert "Classifier model" in (tmp_path / "a.html").read_text()
+    # Of a file alone the validation split is that of the training, which the model's folder tells of.
+    run("inspect", "report", str(model), "--data", str(data / "test.tsv"), "--json")
+    assert json.loads(capsys.readouterr().out)["calibration"] == told["calibration"]
+    with pytest.raises(SystemExit):
+        run("inspect", "report", str(model), "--data", str(data), "--output", str(tmp_path / "a.pdf"))
+    assert "must end in .html" in capsys.readouterr().err
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to open the page with")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_opens_in_a_browser_without_an_error(width: int, tmp_path: Path) -> None:
+    assert CHROMIUM is not None
+    model, path = made("tagger", tmp_path)
+    reporting.report(model, path, path).save(tmp_path / "a.html")
+
+    def told(page: Path) -> tuple[str, Sequence[str]]:
+        command = [
+            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--enable-logging=stderr",
+            "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=5000",
+            f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", "--dump-dom", page.as_uri(),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+    dom, complaints = told(tmp_path / "a.html")
+    assert complaints == []
+    assert dom.count('class="main-svg"') > 4
+    (tmp_path / "bad.html").write_text("<script>console.error('heard')</script>")
+    assert "heard" in told(tmp_path / "bad.html")[1][0]
