@@ -27,7 +27,7 @@ def page(name: str, printed: str) -> str:
     return "\n\n".join([
         NOTE.format(name=name),
         f"# {title.rstrip('.')}",
-        text.strip(),
+        text.strip("\n"),
         *pictures,
         f"What the script below prints:\n\n```\n{printed.strip()}\n```",
         f"The script, `docs/textbook/{name}.py`:\n\n```python\n{code}\n```",
