@@ -51,7 +51,7 @@ def main() -> None:
     given = parser.parse_args()
     options = {"epochs": "1000", "checks": "1", **dict(option.split("=", 1) for option in given.options)}
     asked = recipe.build(given.task, given.data, options)
-    loaded = splits.load(asked.data, asked.task_class.example, seed=1)
+    loaded = splits.load(asked.data, asked.example_type(), seed=1)
 
     look = small_look(loaded.valid)
     ratios = []

@@ -13,6 +13,7 @@ import torch
 
 from unrolled import api, looking
 from unrolled.cli import main
+from unrolled.cli_inspect import inspect
 from unrolled.data.examples import LabelledText
 from unrolled.errors import BadOption
 from unrolled.inspection.gates import gates
@@ -31,6 +32,11 @@ def folder(tmp_path: Path) -> Path:
     model_class("classifier")(task).save_pretrained(tmp_path / "model")
     (tmp_path / "texts.tsv").write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in TEXTS))
     return tmp_path
+
+
+def test_the_reports_that_are_listed_are_those_of_the_command_line() -> None:
+    assert list(api.described("reports")) == list(looking.REPORTS)
+    assert set(looking.REPORTS) == {command.name for command in inspect.registered_commands}
 
 
 LAYER = "reader.stack.layers.0.cell"

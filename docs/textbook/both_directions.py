@@ -25,7 +25,9 @@ def word() -> tuple[str, ...]:
 def asked(tokens: tuple[str, ...], where: str) -> TaggedTokens:
     """Of each letter, whether an x stands on that side of it."""
     sides = {"before": lambda k: tokens[:k], "after": lambda k: tokens[k + 1 :]}
-    return TaggedTokens(tokens=tokens, tags=tuple("yes" if "x" in sides[where](k) else "no" for k in range(len(tokens))))
+    return TaggedTokens(
+        tokens=tokens, tags=tuple("yes" if "x" in sides[where](k) else "no" for k in range(len(tokens)))
+    )
 
 
 words = [word() for _ in range(2200)]

@@ -30,7 +30,7 @@ from unrolled.inspection.attention import Attention
 from unrolled.inspection.attention import attention as drawn
 from unrolled.inspection.laws import Verdict
 from unrolled.kernels import library
-from unrolled.looking import examples_of
+from unrolled.looking import REPORTS, examples_of
 from unrolled.lookup import NameIn, find, names
 from unrolled.model import Model, load, model_class, read_json, reader_keywords
 from unrolled.recipe import Recipe, from_toml
@@ -302,14 +302,16 @@ LISTINGS: dict[str, NameIn] = {
 
 
 def listing(what: str) -> tuple[str, ...]:
-    """The names that exist of `cells`, `tasks` or `formats`. Raises `UnknownName` for anything else."""
+    """The names that exist of `cells`, `tasks`, `formats` or `reports`. Raises `UnknownName` for anything else."""
     return tuple(described(what))
 
 
 def described(what: str) -> dict[str, str]:
     """The same names, each with the first sentence of its file."""
+    if what == "reports":
+        return dict(REPORTS)
     if what not in LISTINGS:
-        raise UnknownName("listing", what, LISTINGS)
+        raise UnknownName("listing", what, [*LISTINGS, "reports"])
     package, contract, kind = LISTINGS[what]
     return {name: _first_sentence(find(package, name, contract, kind)) for name in names(package, contract)}
 

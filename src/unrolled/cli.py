@@ -218,10 +218,10 @@ def info(
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="cells, tasks or formats.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="cells, tasks, formats or reports.")],
     as_json: Json = False,
 ) -> None:
-    """What there is: cells, tasks or formats."""
+    """What there is: cells, tasks, formats or reports."""
     from unrolled import api, console
 
     console.print_listing(what, api.described(what), as_json=as_json)

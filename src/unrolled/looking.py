@@ -20,6 +20,16 @@ from unrolled.inspection.saliency import FELT, Memory, Saliency, memory, salienc
 from unrolled.model import Model
 from unrolled.recipe import deciding_options
 
+REPORTS: Mapping[str, str] = {
+    "attention": "What each output word looked at.",
+    "gradients": "How the gradient fares on its way back through time.",
+    "gates": "What every gate and state does, by kind of element.",
+    "saliency": "Which elements an answer rests on.",
+    "memory": "How far back an answer looks.",
+    "report": "All of it on one page.",
+}
+"""The reports on the inside of a model, by the name that `unrolled inspect` has for each."""
+
 
 def examples_of(
     model: Model, data: str | Path | None, texts: Sequence[str] = (), most: int | None = None, **given: Any

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from unrolled.data.examples import LabelledText, Passage, TaggedTokens
+from unrolled.data.examples import LabelledText, Passage, Signal, TaggedTokens
 from unrolled.inspection.diagnosis import Finding
 from unrolled.inspection.everyday import everyday, rate_too_high
 from unrolled.inspection.remedies import MAKERS
 from unrolled.tasks.classifier import Classifier
 from unrolled.tasks.language_model import LanguageModel
+from unrolled.tasks.regressor import Regressor
 from unrolled.tasks.tagger import Tagger
 
 WORDS = ["the", "a", "film", "plot", "was", "is", "not", "very", "so", "dull", "fine", "warm", "cold", "long", "short"]
@@ -99,3 +101,22 @@ def test_a_learning_rate_that_is_too_high_makes_one_batch_worse(rate: float, is_
     if finding is not None:
         assert (finding.kind, finding.remedies) == ("rate", ("rate",))
     assert all(torch.equal(value, before[name]) for name, value in task.state_dict().items())
+
+
+def signals(labels: list[str]) -> list[Signal]:
+    rng = np.random.default_rng(0)
+    return [Signal(values=rng.random((3 + k % 2, 1)), label=label) for k, label in enumerate(labels)]
+
+
+def test_a_quantity_is_no_label_that_training_never_saw() -> None:
+    train, valid = signals([f"{k}.5" for k in range(20)]), signals([f"{k}.25" for k in range(8)])[5:]
+    findings = everyday(Regressor.prepare(train, hidden_size=4), train, valid)
+    assert [finding for finding in findings if finding.kind == "labels"] == []
+
+
+def test_labels_of_numbers_are_looked_at_and_numbers_that_come_again_give_nothing_away() -> None:
+    values = np.ones((4, 1))
+    train = [Signal(values=values * (k % 2), label="ab"[k % 2]) for k in range(40)]
+    unseen = [Signal(values=values * 3, label="c")]
+    finding = one(everyday(Classifier.prepare(train, hidden_size=4), train, unseen))
+    assert (finding.kind, finding.because) == ("labels", "labels of the validation data that training never sees: c")
