@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from unrolled import api, cli, reporting
 from unrolled.data import reading
 from unrolled.data.examples import LabelledText, Pair, Passage, Signal, TaggedTokens
 from unrolled.errors import BadData, BadOption
-from unrolled.inspection.report import Mistake, Report, confident_mistakes, narrowed
+from unrolled.inspection.report import Mistake, Report, confident_mistakes, figure, narrowed
 from unrolled.lookup import find
 from unrolled.metrics.classification import Confusion
 from unrolled.model import model_class
@@ -101,7 +102,7 @@ def test_every_task_has_a_report_that_is_plain_json_and_prints(found: Report) ->
     assert found.means
     assert len(found.shown) == 2
     for name, value in found.figures.items():
-        assert f"{name:24} {value:10.4f}" in str(found)
+        assert f"{name:24} {figure(value):>10}" in str(found)
     for section, why in found.absent.items():
         assert f"no {section}: {why}" in str(found)
 
@@ -182,6 +183,110 @@ def test_calibration_measures_what_predictions_say(tmp_path: Path) -> None:
     assert sum(b.size * b.confidence for b in found.before) == pytest.approx(sum(sure), rel=1e-5)
 
 
+def test_labels_of_any_kind_stand_in_the_page_as_they_are(tmp_path: Path) -> None:
+    """Long ones that begin alike, such as name a colour or a method of JavaScript, and such as are HTML."""
+    labels = ["Case=Acc|Gender=Masc|Number=Plur", "Case=Acc|Gender=Masc|Number=Sing", "@", "constructor", NASTY]
+    examples = [LabelledText(text=f"w{k}", label=label) for k, label in enumerate(labels)]
+    task = find("unrolled.tasks", "classifier", Task, "task").prepare(examples, hidden_size=4, word_size=3)
+    path = tmp_path / "<b>test.tsv"
+    reading.write(path, examples)
+    html = without_plotly(reporting.report(model_class("classifier")(task), path, path).to_html())
+    plots = json.loads(html[html.index("const PLOTS = ") + 14 : html.index(";\n\n(() =>")])
+    (plot,) = plots["confusion"]
+    shown = [row[0][0] for row in plot["data"][0]["customdata"]]
+    escaped = [label.replace("<", "&lt;").replace(">", "&gt;") for label in sorted(labels)]
+    assert shown == escaped
+    assert plot["layout"]["xaxis"]["tickvals"] == list(range(5))
+    assert "<img" not in html
+    assert "<b>test" not in html
+
+
+def test_a_wide_and_long_example_makes_no_endless_page(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    examples = [Signal(values=rng.random((450 + k, 40)), label="ab"[k % 2]) for k in range(4)]
+    task = find("unrolled.tasks", "classifier", Task, "task").prepare(examples, hidden_size=70)
+    path = tmp_path / "a.npz"
+    reading.write(path, examples)
+    found = reporting.report(model_class("classifier")(task), path, path, shown=1)
+    html = without_plotly(found.to_html())
+    assert len(html) < 2_000_000
+    assert "the last 200 elements" in html
+    assert "the first 64 units" in html
+
+
+def test_what_is_not_finite_is_left_out_of_the_page(tmp_path: Path) -> None:
+    model, path = made("classifier", tmp_path)
+    with torch.no_grad():
+        model.task.get_parameter("output.weight").fill_(float("nan"))
+    found = reporting.report(model, path, path)
+    broken = replace(found, history=[{"epoch": 1.0, "train_loss": float("nan"), "accuracy": 0.5}, {"epoch": 2.0}])
+    html = without_plotly(broken.to_html())
+    plots = html[html.index("const PLOTS = ") + 14 : html.index(";\n\n(() =>")]
+    assert not re.findall(r"NaN|Infinity", plots)
+    assert json.loads(json.dumps(broken.to_json(), allow_nan=False))["history"][0]["train_loss"] is None
+    assert "calibration" in found.absent
+    assert found.verdict == "not finite"
+
+
+def test_several_labels_are_right_in_any_order(tmp_path: Path) -> None:
+    examples = [LabelledText(text=f"w{k % 2} w", label=("b", "a") if k % 2 else ()) for k in range(8)]
+    task = find("unrolled.tasks", "classifier", Task, "task").prepare(examples, hidden_size=4, word_size=3)
+    with torch.no_grad():
+        task.get_parameter("output.weight").zero_()
+        task.get_parameter("output.bias").fill_(5.0)
+    path = tmp_path / "a.jsonl"
+    reading.write(path, examples)
+    found = reporting.report(model_class("classifier")(task), path, path)
+    assert [(m.said, m.right) for m in found.mistakes] == [("a | b", "")] * 4
+    assert found.mistakes[0].confidence == pytest.approx(torch.tensor(5.0).sigmoid().item() ** 2)
+
+
+def test_a_regressors_mistakes_are_the_largest(tmp_path: Path) -> None:
+    model, path = made("regressor", tmp_path)
+    found = reporting.report(model, path)
+    apart = [abs(float(m.said) - float(m.right)) for m in found.mistakes]
+    assert apart == sorted(apart, reverse=True)
+
+
+def test_of_a_crf_the_confidences_are_its_marginals(tmp_path: Path) -> None:
+    examples = [
+        TaggedTokens(tokens=("a", "b", "c"), tags=("B-X", "I-X", "O")),
+        TaggedTokens(tokens=("d",), tags=("O",)),
+    ]
+    task = find("unrolled.tasks", "tagger", Task, "task").prepare(
+        examples, hidden_size=4, word_size=3, characters="none"
+    )
+    assert task.options["decoder"] == "crf"
+    path = tmp_path / "a.jsonl"
+    reading.write(path, examples)
+    found = reporting.report(model_class("tagger")(task), path, path).calibration
+    assert found is not None
+    assert found.measured == 4
+
+
+def test_what_controls_a_screen_is_not_printed(tmp_path: Path) -> None:
+    model, path = made("classifier", tmp_path)
+    reading.write(path, [LabelledText(text="a \x1b[2J film", label=label) for label in ("up", "down")])
+    assert "\x1b" not in str(reporting.report(model, path, path))
+
+
+def test_mistakes_in_the_names_of_files_are_found_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, path = made("classifier", tmp_path)
+    model.save_pretrained(tmp_path / "model")
+    monkeypatch.setattr(reporting, "report", None)
+    (tmp_path / "file").write_text("")
+    for option, value, told in (
+        ("--output", "a.pdf", "must end in .html"),
+        ("--output", "no/a.html", "there is no folder"),
+        ("--png", "file", "cannot write into"),
+    ):
+        with pytest.raises(SystemExit):
+            run("inspect", "report", str(tmp_path / "model"), "--data", str(path), option, str(tmp_path / value))
+        assert told in capsys.readouterr().err
+
+
 def test_without_a_validation_file_there_is_no_temperature_and_it_says_so(tmp_path: Path) -> None:
     model, path = made("classifier", tmp_path)
     found = reporting.report(model, path)
@@ -226,11 +331,14 @@ def test_the_surest_mistakes_come_first_and_unknown_confidence_last() -> None:
 
 def test_of_many_labels_those_confused_most_are_kept_in_their_order() -> None:
     counts = ((5, 0, 0), (0, 5, 3), (0, 1, 5))
-    labels, kept, left = narrowed(Confusion(("a", "b", "c"), counts), 2)
+    labels, kept, shares, left = narrowed(Confusion(("a", "b", "c"), counts), 2)
     assert labels == ("b", "c")
     assert kept.tolist() == [[5, 3], [1, 5]]
     assert left == 1
-    assert narrowed(Confusion(("a", "b", "c"), counts), 3)[2] == 0
+    assert narrowed(Confusion(("a", "b", "c"), counts), 3)[3] == 0
+    # A share is of all that should be so, answers that are not shown included.
+    _, kept, shares, _ = narrowed(Confusion(("a", "b", "c"), ((1, 1, 0), (0, 5, 3), (2, 0, 6))), 2)
+    assert shares.tolist() == [[5 / 8, 3 / 8], [0, 6 / 8]]
 
 
 def trained(folder: Path) -> tuple[Path, Path]:

@@ -116,6 +116,7 @@ def inspect_report(
     """All of it on one page: curves, gradients, gates, mistakes, calibration."""
     from unrolled import api, console, reporting
 
+    console.make_ready(output, png)
     found = reporting.report(
         api.load(model), data, validation, text or (), shown=examples, most=most, folder=model, **pairs(options)
     )

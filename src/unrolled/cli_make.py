@@ -12,7 +12,7 @@ make = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make data 
 Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Where the train, valid and test files go.")]
 Train = Annotated[int, typer.Option("--train", metavar="N", min=1, help="Examples to learn from.")]
 Rest = Annotated[int, typer.Option("--test", metavar="N", min=1, help="Examples to validate on, and as many to test.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Of every random choice.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of every random choice.")]
 
 
 @make.command("adding")

@@ -18,7 +18,7 @@ from unrolled.errors import BadOption, CannotWrite
 from unrolled.files import write_whole
 from unrolled.inspection.attention import Attention
 from unrolled.inspection.laws import Verdict
-from unrolled.inspection.report import Report
+from unrolled.inspection.report import Report, figure
 from unrolled.recipe import Recipe, deciding_options
 from unrolled.training.events import Event
 
@@ -77,7 +77,7 @@ def print_evaluation(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    rows = {"examples": f"{found['examples']:,}"} | {name: f"{v:.4f}" for name, v in found["metrics"].items()}
+    rows = {"examples": f"{found['examples']:,}"} | {name: figure(v) for name, v in found["metrics"].items()}
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:{width}}  {value:>8}")
@@ -203,25 +203,28 @@ def print_report(report: Any, *, as_json: bool) -> None:
 
 def print_whole_report(report: Report, output: Path | None, png: Path | None, *, as_json: bool) -> None:
     """Everything about a model: in words or as JSON, and into the page and the pictures that were asked for."""
-    if output is not None and output.suffix != ".html":
-        raise BadOption(f"{output} must end in .html")
     if output is not None:
         report.save(output)
     if png is not None:
         for name, picture in report.to_pngs().items():
-            write_whole(_folder(png) / f"{name}.png", picture)
+            write_whole(png / f"{name}.png", picture)
     print_report(report, as_json=as_json)
     for what, path in (("page", output), ("pictures", png)):
         if path is not None:
             err.print(f"the {what} {'is' if what == 'page' else 'are'} in {path}", soft_wrap=True, markup=False)
 
 
-def _folder(path: Path) -> Path:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"cannot write into {path}: {error.strerror or error}") from None
-    return path
+def make_ready(output: Path | None, png: Path | None) -> None:
+    """Find mistakes in the names of a report's files before the work is done; make the folder of the pictures."""
+    if output is not None and output.suffix != ".html":
+        raise BadOption(f"{output} must end in .html")
+    if output is not None and not output.parent.is_dir():
+        raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}")
+    if png is not None:
+        try:
+            png.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotWrite(f"cannot write into {png}: {error.strerror or error}") from None
 
 
 def print_attention(report: Attention, output: Path | None, png: Path | None, *, as_json: bool) -> None:

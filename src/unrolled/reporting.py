@@ -19,15 +19,16 @@ from unrolled import card
 from unrolled.data import reading, splits
 from unrolled.data.batching import in_order
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, TaggedTokens
-from unrolled.errors import BadData, UnrolledError
+from unrolled.errors import BadData, BadOption, UnrolledError
 from unrolled.inspection.attention import attention
 from unrolled.inspection.diagnosis import diagnose
 from unrolled.inspection.examination import examine_task
 from unrolled.inspection.gates import gates
 from unrolled.inspection.gradient_flow import gradient_flow
 from unrolled.inspection.report import Calibration, Mistake, Report, Shown, confident_mistakes
-from unrolled.inspection.saliency import memory, saliency
+from unrolled.inspection.saliency import Saliency, memory, saliency
 from unrolled.looking import Mean, means_of
+from unrolled.metrics.answers import normalised
 from unrolled.metrics.calibration import (
     at_temperature,
     expected_calibration_error,
@@ -40,11 +41,16 @@ from unrolled.recipe import deciding_options, from_toml
 from unrolled.tasks.base import Task
 from unrolled.training.history import History
 
-LOOKED_AT = 128
-"""Examples whose gradients, gates and memory are looked at."""
+LOOKED_AT, ELEMENTS = 128, 16_384
+"""Examples whose gradients, gates and memory are looked at, and how many elements they have, at most."""
+TOO_LONG = 1_000
+"""Elements of an example of which one by one is asked what it is without: the work is the square of that."""
+MANY = 1_000
+"""Different answers: who chooses from more has no confusion matrix."""
 MISTAKES = 25
 LONGEST = 400
 """Characters of an example that are shown of it."""
+OR = " | "
 Found = TypeVar("Found")
 
 
@@ -91,10 +97,16 @@ def report(
         figures=figures,
         metric=task.metric,
         history=() if folder is None else History.read(folder).rows,
-        **_inside(task, known[:LOOKED_AT], [*(task.read(text) for text in texts), *known[:shown]], parts),
+        **_inside(task, _some(task, known), [*(task.read(text) for text in texts), *known[:shown]], parts),
         **_decided(task, answered, parts),
         calibration=parts.has(
-            "calibration", lambda: _calibrated(task, known, _validation(model, data, validation, folder, how))
+            "calibration",
+            lambda: _calibrated(
+                task,
+                known,
+                lambda: _validation(model, data, validation, folder, how),
+                left_out=len(examples) - len(known),
+            ),
         ),
         absent=parts.absent,
     )
@@ -110,9 +122,28 @@ class Parts:
         """What is found, or None."""
         try:
             return find()
-        except UnrolledError as error:
+        except (UnrolledError, ValueError) as error:  # what is not finite is no probability
             self.absent[section] = str(error)
             return None
+
+
+def _some(task: Task, examples: Sequence[Any]) -> list[Any]:
+    """The first examples, as many as can be looked into in reasonable time and memory; one, at least."""
+    found: list[Any] = []
+    elements = 0
+    for example in examples[:LOOKED_AT]:
+        elements += task.encode(example).length
+        if found and elements > ELEMENTS:
+            break
+        found.append(example)
+    return found
+
+
+def _rests_on(task: Task, examples: Sequence[Any]) -> list[Saliency]:
+    longest = max(task.encode(example).length for example in examples)
+    if longest > TOO_LONG:
+        raise BadOption(f"of {longest:,} elements it would take too long; of {TOO_LONG:,} it is told")
+    return [saliency(task, example) for example in examples]
 
 
 def _inside(task: Task, some: Sequence[Any], chosen: Sequence[Any], parts: Parts) -> dict[str, Any]:
@@ -125,20 +156,35 @@ def _inside(task: Task, some: Sequence[Any], chosen: Sequence[Any], parts: Parts
         "memory": parts.has("memory", lambda: memory(task, some)),
         "means": [_mean(one) for one in means_of(gates(task, some))],
         "shown": [Shown(*pair) for pair in zip(titles, gates(task, chosen).examples, strict=True)],
-        "saliency": parts.has("saliency", lambda: [saliency(task, example) for example in chosen]) or (),
+        "saliency": parts.has("saliency", lambda: _rests_on(task, chosen)) or (),
         "attention": parts.has("attention", lambda: attention(task, chosen).alignments) or (),
     }
 
 
 def _decided(task: Task, answers: Sequence[Mistake], parts: Parts) -> dict[str, Any]:
     """What was wrong, and which answer is taken for which."""
-    wrong = [one._replace(about=_short(one.about)) for one in answers if one.said != one.right]
+    chooses = bool({"labels", "tags"} & set(task.vocabularies)) and task.options.get("decision") != "many"
     taken = None
-    if {"labels", "tags"} & set(task.vocabularies) and task.options.get("decision") != "many":
-        taken = confusion([one.right for one in answers], [one.said for one in answers])
-    else:
+    if not chooses:
         parts.absent["confusion"] = f"what a {task.name} answers is not one of a few"
+    elif len({one.right for one in answers} | {one.said for one in answers}) > MANY:
+        parts.absent["confusion"] = f"there are more than {MANY:,} different answers"
+    else:
+        taken = confusion([one.right for one in answers], [one.said for one in answers])
+    wrong = [one._replace(about=_short(one.about)) for one in answers if not _same(task, one.said, one.right)]
+    if task.name == "regressor":
+        wrong.sort(key=lambda one: -abs(float(one.said) - float(one.right)))
+        return {"mistakes": wrong[:MISTAKES], "confusion": None}
     return {"mistakes": confident_mistakes(wrong, MISTAKES), "confusion": taken}
+
+
+def _same(task: Task, said: str, right: str) -> bool:
+    """Whether an answer is right, as the task's own figures have it."""
+    if task.example is Question:
+        return normalised(said) in map(normalised, right.split(OR))
+    if task.name == "regressor":
+        return float(said) == float(right)
+    return said == right if task.options.get("case") != "lower" else said.lower() == right.lower()
 
 
 def _mean(one: Mean) -> tuple[str, str, float, float | None, float | None]:
@@ -184,14 +230,20 @@ def _answers(predicted: Sequence[Any], gold: Sequence[Any]) -> Iterator[Mistake]
             for k, (tag, gold_tag, sure) in enumerate(rows):
                 yield Mistake(_marked(right.tokens, k), tag, gold_tag, sure, place)
         elif isinstance(right, (LabelledText, Signal)):
-            sure = None if said.probabilities is None else max(said.probabilities.values(), default=None)
-            yield Mistake(_said_of(right), _joined(said.label), _joined(right.label), sure, place)
+            yield Mistake(_said_of(right), _joined(said.label), _joined(right.label), _sure(said), place)
         elif isinstance(right, (Pair, Question)):
             sure = None if said.score is None else float(np.exp(said.score))
-            wanted = getattr(right, right.blank)
-            is_right = getattr(said, said.blank) in wanted if isinstance(wanted, tuple) else None
-            told = _joined(getattr(said, said.blank))
-            yield Mistake(_said_of(right), told, told if is_right else _joined(wanted), sure, place)
+            told = getattr(said, said.blank)
+            yield Mistake(_said_of(right), _joined(told), _joined(getattr(right, right.blank)), sure, place)
+
+
+def _sure(said: Any) -> float | None:
+    """Of a label its probability; of several, and of those that were not given, the probability of all together."""
+    if not said.probabilities:
+        return None
+    if isinstance(said.label, str):
+        return float(said.probabilities[said.label])
+    return float(np.prod([p if label in said.label else 1 - p for label, p in said.probabilities.items()]))
 
 
 def _marked(tokens: Sequence[str], place: int, around: int = 8) -> str:
@@ -217,7 +269,8 @@ def _short(text: str) -> str:
 
 
 def _joined(label: Any) -> str:
-    return "" if label is None else label if isinstance(label, str) else " | ".join(label)
+    """One, or several in an order of their own."""
+    return "" if label is None else label if isinstance(label, str) else OR.join(sorted(label))
 
 
 def _validation(
@@ -236,16 +289,19 @@ def _validation(
     raise BadData("there is no validation file to fit a temperature on; name one with --validation")
 
 
-def _calibrated(task: Task, examples: Sequence[Any], validation: Sequence[Any]) -> Calibration:
-    fitted_on, gold = _chances(task, _known(task, validation))
+def _calibrated(
+    task: Task, examples: Sequence[Any], validation: Callable[[], Sequence[Any]], left_out: int
+) -> Calibration:
+    plain, right = _chances(task, examples)  # before the validation split is read: it may not be a choice at all
+    fitted_on, gold = _chances(task, _known(task, validation()))
     temperature = fitted_temperature(fitted_on, gold)
-    plain, right = _chances(task, examples)
     correct = (plain.argmax(axis=1) == right).tolist()
     before, after = (np.exp(at_temperature(plain, t).max(axis=1)).clip(0, 1).tolist() for t in (1.0, temperature))
     return Calibration(
         temperature,
         len(gold),
         len(right),
+        left_out,
         expected_calibration_error(before, correct),
         expected_calibration_error(after, correct),
         reliability(before, correct),

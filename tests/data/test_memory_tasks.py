@@ -11,7 +11,7 @@ import pytest
 from unrolled.data import memory_tasks, reading
 from unrolled.data.examples import Signal, TaggedTokens
 from unrolled.data.memory_tasks import Sizes
-from unrolled.errors import BadData, BadOption
+from unrolled.errors import BadData, BadOption, CannotWrite
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 FEW = Sizes(train=6, valid=2, test=3)
@@ -139,3 +139,24 @@ def test_mnist_is_what_its_readme_says() -> None:
     pictures, labels = memory_tasks.read_images(MNIST, "t10k")
     assert pictures.shape == (10_000, 28, 28)
     assert labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
+    memory_tasks.write_adding(tmp_path / "a", length=5, sizes=FEW)
+    before = (tmp_path / "a" / "train.npz").read_bytes()
+    with pytest.raises(CannotWrite, match=r"train\.npz is there already"):
+        memory_tasks.write_adding(tmp_path / "a", length=6, sizes=FEW)
+    assert (tmp_path / "a" / "train.npz").read_bytes() == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotWrite, match="cannot write into"):
+        memory_tasks.write_copy(tmp_path / "file", length=6, sizes=FEW)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 2), (3, 3, 3), (0, 2, 3)])
+def test_images_of_two_sizes_or_none_are_refused_before_anything_is_written(
+    images: Path, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    idx(images, "t10k", np.zeros(shape), np.zeros(shape[0]))
+    with pytest.raises(BadData, match="the images of t10k must be some, and all of one size"):
+        memory_tasks.write_pixels(tmp_path / "out", images=images, valid=2, permuted=True)
+    assert not (tmp_path / "out").exists()

@@ -77,13 +77,27 @@ def test_that_a_number_is_missing_is_told_beside_its_mean() -> None:
 
 def test_a_gap_changes_no_scale() -> None:
     task, known = made(with_gap()), np.concatenate([e.values for e in with_gap()])
-    np.testing.assert_allclose(task.reader.mean.numpy(), np.nanmean(known, 0), rtol=1e-6)  # type: ignore[union-attr]
-    np.testing.assert_allclose(task.reader.scale.numpy(), np.nanstd(known, 0), rtol=1e-6)  # type: ignore[union-attr]
+    np.testing.assert_allclose(task.options["means"], np.nanmean(known, 0), rtol=1e-12)
+    np.testing.assert_allclose(task.options["deviations"], np.nanstd(known, 0), rtol=1e-12)
+
+
+def test_seconds_since_1970_are_told_apart() -> None:
+    given = [replace(e, values=1.7e9 + np.arange(2.0 * len(e.values)).reshape(-1, 2)) for e in examples()]
+    seen = scaled(made(given), given)
+    assert len(set(seen[:, 0].tolist())) == 9  # the longest has nine steps
+
+
+def test_gaps_may_be_prepared_for_or_refused() -> None:
+    told = made(missing="told")
+    assert told.predict([with_gap()[0]])[0].label in ("up", "down")
+    with pytest.raises(BadData, match="a missing number at step 2"):
+        made(with_gap(), missing="refused")
 
 
 BAD: dict[str, tuple[np.ndarray, str]] = {
     "missing": (with_gap()[0].values, "a missing number at step 2; in training there was none"),
     "infinite": (np.array([[1.0, 2.0], [3.0, np.inf]]), "an infinite number at step 2"),
+    "far": (np.array([[1.0, 2.0], [1e300, 2.0]]), "a number at step 2 is too far from all that training had"),
     "wide": (np.zeros((3, 4)), "4 numbers a step where training had 2"),
     "empty": (np.zeros((0, 2)), "no numbers: 0 steps of 2"),
     "flat": (np.zeros(3), r"shape \(3,\): numbers of \(steps, features\) expected"),
@@ -97,7 +111,7 @@ def test_numbers_that_it_does_not_read_are_named_with_their_place(case: str) -> 
     example = Signal(values=values, label="up", origin=Origin("a.npz", 7))
     with pytest.raises(BadData, match=rf"a\.npz:7: .*{message}"):
         made().encode(example)
-    if case != "missing":
+    if case not in ("missing", "far"):
         with pytest.raises(BadData, match=r"a\.npz:7: "):
             made([*examples(), example])
 
@@ -117,9 +131,25 @@ def test_a_model_of_texts_reads_no_numbers() -> None:
         Classifier.prepare(texts, hidden_size=4, word_size=4).predict([examples()[0]])
 
 
-@pytest.mark.parametrize("option", [{"word_size": 7}, {"tokens": "blanks"}, {"characters": "lstm"}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"vectors": "a.vec"},
+        {"minimum_count": 2},
+        {"encoder": ("m",)},
+        {"word_size": 7},
+        {"tokens": "blanks"},
+        {"characters": "lstm"},
+    ],
+)
 def test_options_of_texts_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(BadOption, match="is an option for texts; numbers have none"):
+        made(**option)
+
+
+@pytest.mark.parametrize("option", [{"inputs": -3}, {"means": [0.0, 1.0]}])
+def test_what_the_examples_say_is_not_to_be_given(option: dict[str, Any]) -> None:
+    with pytest.raises(BadOption, match="the training examples say it"):
         made(**option)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from unrolled.data.examples import LabelledText
-from unrolled.errors import BadData
+from unrolled.data.examples import LabelledText, Signal
+from unrolled.errors import BadData, BadOption
 from unrolled.tasks.regressor import Regressor
 
 TINY: dict[str, Any] = {"hidden_size": 5, "word_size": 4, "embedding_dropout": 0.0, "dropout": 0.0, "word_dropout": 0.0}
@@ -35,8 +36,8 @@ def made(given: list[LabelledText] | None = None, **options: Any) -> Regressor:
 def test_quantities_are_scaled_as_they_were_in_training_and_back() -> None:
     task = made()
     amounts = torch.tensor([float(e.label or "") for e in examples()], dtype=torch.float64)
-    assert float(task.centre) == pytest.approx(float(amounts.mean()), rel=1e-6)
-    assert float(task.spread) == pytest.approx(float(amounts.std(correction=0)), rel=1e-6)
+    assert task.centre == pytest.approx(float(amounts.mean()), rel=1e-12)
+    assert task.spread == pytest.approx(float(amounts.std(correction=0)), rel=1e-12)
     with torch.no_grad():
         task.output.weight.zero_()
         task.output.bias.fill_(2.0)
@@ -57,11 +58,11 @@ def test_the_loss_is_the_squared_error_of_scaled_quantities() -> None:
 
 def test_a_quantity_that_never_changes_is_learnt() -> None:
     task = made([replace(e, label="3") for e in examples()])
-    assert float(task.spread) == 1.0
+    assert task.spread == 1.0
     with torch.no_grad():
         task.output.weight.zero_()
         task.output.bias.zero_()
-    assert {e.label for e in task.predict(examples())} == {"3"}
+    assert {e.label for e in task.predict(examples())} == {"3.0"}
 
 
 @pytest.mark.parametrize("label", ["good", "", "nan", "inf", None, ("1", "2")])
@@ -69,6 +70,29 @@ def test_a_label_that_is_no_number_is_named(label: Any) -> None:
     given = [*examples()[:2], replace(examples()[2], label=label)]
     with pytest.raises(BadData, match="where a number is expected"):
         made(given)
+
+
+def test_quantities_that_differ_in_their_last_digits_are_told_apart() -> None:
+    given = [replace(e, label=repr(1e9 + k / 4)) for k, e in enumerate(examples())]
+    task = made(given)
+    targets = [task.encode(e).target for e in given]
+    assert targets == pytest.approx([(k - 2.5) / np.std(range(6)) for k in range(6)], abs=1e-6)
+    assert task.score(given, given)["r2"] == 1.0
+    with torch.no_grad():
+        task.output.weight.zero_()
+        task.output.bias.fill_(targets[4])
+    assert {float(e.label) for e in task.predict(examples())} == {1e9 + 1}
+
+
+def test_what_the_examples_say_is_not_to_be_given() -> None:
+    for option in ({"centre": 1.0}, {"spread": 2.0}):
+        with pytest.raises(BadOption, match="the training examples say it"):
+            made(**option)
+    for texts in ({"missing": "told"}, {"inputs": 3}, {"scaling": "none"}):
+        with pytest.raises(BadOption, match="is an option for numbers; texts have none"):
+            made(**texts)
+    with pytest.raises(BadData, match="numbers among texts"):
+        made([*examples(), Signal(values=np.zeros((2, 1)), label="1")])  # type: ignore[list-item]
 
 
 def test_nothing_to_learn_from_is_refused() -> None:

@@ -1,8 +1,8 @@
 """Sequences that can only be answered by remembering: the tasks by which recurrences are compared.
 
     adding     two of many numbers are marked; their sum is asked for at the end (Hochreiter & Schmidhuber 1997, 5.4)
-    copy       ten digits, then a long nothing, then the digits are to be said again (the same, 5.1, as Arjovsky, Shah &
-               Bengio 2016, arXiv:1511.06464, 4.1, have it)
+    copy       ten digits, then a long nothing, then the digits are to be said again (Arjovsky, Shah & Bengio 2016,
+               arXiv:1511.06464, 4.1; that they are asked for by eleven signs is of Bai et al.)
     pixels     an image, pixel by pixel, one a step; in the usual order, or all images permuted in the same way
                (Le, Jaitly & Hinton 2015, arXiv:1504.00941, 4.3)
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from unrolled.data import reading
 from unrolled.data.examples import Example, Signal, TaggedTokens
 from unrolled.data.lines import read_bytes
-from unrolled.errors import BadData, BadOption
+from unrolled.errors import BadData, BadOption, CannotWrite
 
 DIGITS, SHOWN = 8, 10
 """Of `copy`: so many different digits to remember, 1 to 8, and so many of them in a sequence."""
@@ -100,11 +100,15 @@ def write_pixels(
     Raises `BadData` for files that are not there or of another form.
     """
     parts = {name: read_images(images, name) for name in ("train", "t10k")}
-    size = parts["train"][0][0].size
-    order = np.random.default_rng([seed, size]).permutation(size) if permuted else None
     (train, labels), test = parts["train"], parts["t10k"]
+    for name, (some, _) in parts.items():
+        if not len(some) or some.shape[1:] != train.shape[1:]:
+            shapes = f"{len(some):,} of {some.shape[1:]}, beside those of train, {train.shape[1:]}"
+            raise BadData(f"the images of {name} must be some, and all of one size; they are {shapes}", images)
     if not 0 < valid < len(train):
         raise BadOption(f"valid must be 1 to {len(train) - 1:,}, not {valid:,}")
+    size = train[0].size
+    order = np.random.default_rng([seed, size]).permutation(size) if permuted else None
     splits = ((train[:-valid], labels[:-valid]), (train[-valid:], labels[-valid:]), test)
     for split, (some, theirs) in zip(SPLITS, splits, strict=True):
         _write(folder, f"{split}.npz", pixels(some, theirs, order))
@@ -140,5 +144,11 @@ def _draws(sizes: Sizes, seed: int) -> Iterator[tuple[str, int, np.random.Genera
 
 
 def _write(folder: str | Path, name: str, examples: Iterator[Example]) -> None:
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    reading.write(Path(folder) / name, examples)
+    path = Path(folder) / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot write into {folder}: {error.strerror or error}") from None
+    if path.exists():
+        raise CannotWrite(f"{path} is there already: choose another folder, or remove it")
+    reading.write(path, examples)

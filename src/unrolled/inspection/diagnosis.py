@@ -71,10 +71,11 @@ def needed(facts: Facts, distance: int | None = None) -> int:
     """How far the gradient of a cell must go back, in steps: never further than its sequences are long."""
     if not facts.flows:
         return 0
-    way = max(_curve(flow).size for flow in facts.flows) - 1
+    way = max(0, max(_curve(flow).size for flow in facts.flows) - 1)
     if distance is not None:
         return min(distance, way)
-    is_dense = float(np.mean(facts.flows[0].felt)) > MOST
+    felt = facts.flows[0].felt
+    is_dense = len(felt) > 0 and float(np.mean(felt)) > MOST
     return min(DENSE, way) if is_dense else way
 
 
@@ -85,9 +86,12 @@ def _of_cell(facts: Facts, distance: int | None) -> list[Finding]:
 def _gradient(facts: Facts, distance: int | None) -> Finding:
     if not facts.finite:
         return Finding(facts.layer, "not finite", f"the {facts.cell} gave NaN or infinity", ("replay", "clip", "rate"))
+    if any(np.isnan(flow.norms[:, :1]).any() for flow in facts.flows):
+        return Finding(facts.layer, "not finite", "its gradient is NaN or infinite", ("replay", "clip", "rate"))
     way = needed(facts, distance)
     if not way:
-        why = "no step of it lies before the one at which the loss is felt" if facts.flows else "no loss is felt in it"
+        felt = any(len(flow.norms) for flow in facts.flows)
+        why = "no step of it lies before the one at which the loss is felt" if felt else "no loss is felt in it"
         return Finding(facts.layer, "healthy", f"{why}: there is nothing to judge")
     if not all(np.isfinite(_curve(flow)).all() for flow in facts.flows):
         return Finding(facts.layer, "not finite", "its gradient is NaN or infinite", ("replay", "clip", "rate"))

@@ -57,7 +57,8 @@ class Flow(NamedTuple):
 
     def quantiles(self, *shares: float) -> NDArray[np.float64]:
         """Of the rows that reach back so far, at each lag that enough of them reach: (len(shares), lags)."""
-        return np.nanquantile(self._reached(), shares, axis=0)
+        reached = self._reached()
+        return np.nanquantile(reached, shares, axis=0) if reached.size else np.empty((len(shares), 0))
 
     @property
     def factor(self) -> float:
@@ -284,7 +285,7 @@ def _felt(above: list[list[Tensor]]) -> tuple[Tensor, NDArray[np.float64]]:
     last = torch.full((rows,), -1)
     times, steps = torch.zeros(2, rows, dtype=torch.float64)
     for time, grads in enumerate(above):
-        here = torch.stack([_norms(grad) for grad in grads]).amax(dim=0) > 0
+        here = ~(torch.stack([_norms(grad) for grad in grads]).amax(dim=0) <= 0)  # what is no number is felt, too
         last[: len(here)][here] = time
         times[: len(here)] += here
         steps[: len(here)] += 1

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from unrolled.errors import BadOption
 from unrolled.files import write_whole
-from unrolled.inspection.alignment import Alignment
+from unrolled.inspection.alignment import Alignment, legible
 from unrolled.inspection.diagnosis import Finding, summary
 from unrolled.inspection.gates import Values
 from unrolled.inspection.gradient_flow import GradientFlow
@@ -25,7 +25,7 @@ from unrolled.inspection.saliency import Memory, Saliency
 from unrolled.metrics.calibration import Bin
 from unrolled.metrics.classification import Confusion
 
-PLACES = 5
+DIGITS = 6
 
 
 class Mistake(NamedTuple):
@@ -41,13 +41,15 @@ class Mistake(NamedTuple):
 class Calibration(NamedTuple):
     """Whether confidences can be believed, as they are and at the temperature that fits the validation split best.
 
-    temperature: above 1, the model is too sure of itself; fitted, measured: on so many answers; error_before,
-    error_after: the expected calibration error; before, after: the reliability diagrams.
+    temperature: above 1, the model is too sure of itself; fitted, measured: on so many answers; left_out: examples
+    whose answer training never saw; error_before, error_after: the expected calibration error; before, after: the
+    reliability diagrams.
     """
 
     temperature: float
     fitted: int
     measured: int
+    left_out: int
     error_before: float
     error_after: float
     before: list[Bin]
@@ -103,7 +105,7 @@ class Report:
 
     def __str__(self) -> str:
         lines = [self.title, *(f"  {name}: {value}" for name, value in self.facts.items()), ""]
-        lines += [f"  {name:24} {value:10.4f}" for name, value in self.figures.items()]
+        lines += [f"  {name:24} {figure(value):>10}" for name, value in self.figures.items()]
         if self.findings:
             lines += ["", f"gradients: {self.verdict}"]
             lines += [f"  {finding.where}: {finding.kind}; {finding.because}" for finding in self.findings]
@@ -114,14 +116,15 @@ class Report:
         if self.mistakes:
             lines += ["", "the most confident mistakes"]
             lines += [
-                f"  {'' if m.confidence is None else f'{m.confidence:.3f}'}  {m.said} (right: {m.right})  {m.about}"
+                f"  {'' if m.confidence is None else f'{m.confidence:.3f}'}  "
+                f"{legible(m.said)} (right: {legible(m.right)})  {legible(m.about)}"
                 for m in self.mistakes
             ]
         lines += ["", *(f"no {section}: {why}" for section, why in self.absent.items())] if self.absent else []
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain values; numbers rounded to five places."""
+        """All of it as plain values, to six digits."""
         plain = {
             "title": self.title,
             "facts": dict(self.facts),
@@ -141,8 +144,8 @@ class Report:
             "calibration": None if self.calibration is None else _calibration(self.calibration),
             "absent": dict(self.absent),
         }
-        rounded: dict[str, Any] = _rounded(plain)
-        return rounded
+        found: dict[str, Any] = rounded(plain)
+        return found
 
     def to_html(self) -> str:
         """One page that needs nothing else: no network, no other file."""
@@ -184,16 +187,16 @@ def _calibration(found: Calibration) -> dict[str, Any]:
     return {**found._asdict(), **bins}
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Plain, finite and short: what is no number becomes null."""
     if isinstance(value, np.ndarray):
-        return _rounded(value.tolist())
+        return rounded(value.tolist())
     if isinstance(value, Mapping):
-        return {str(key): _rounded(part) for key, part in value.items()}
+        return {str(key): rounded(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(part) for part in value]
+        return [rounded(part) for part in value]
     if isinstance(value, (float, np.floating)):
-        return round(float(value), PLACES) if np.isfinite(value) else None
+        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
     return value
 
 
@@ -202,11 +205,25 @@ def confident_mistakes(mistakes: Sequence[Mistake], most: int) -> list[Mistake]:
     return sorted(mistakes, key=lambda one: -1.0 if one.confidence is None else one.confidence, reverse=True)[:most]
 
 
-def narrowed(found: Confusion, most: int) -> tuple[tuple[str, ...], NDArray[np.int64], int]:
-    """The answers that are confused most, their counts, and how many answers were left out."""
+def curve(report: Report) -> list[Mapping[str, Any]]:
+    """The checks of the training that can be drawn."""
+    return [row for row in report.history if {"epoch", "train_loss", report.metric} <= set(row)]
+
+
+def figure(value: float) -> str:
+    """For people: four places, and as many as there must be of what is smaller."""
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"
+
+
+def narrowed(found: Confusion, most: int) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.float64], int]:
+    """The answers that are confused most, their counts, those as shares of all answers that should be so (also those
+    that are not shown), and how many answers were left out.
+    """
     counts = np.array(found.counts, dtype=np.int64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     if len(found.labels) <= most:
-        return found.labels, counts, 0
+        return found.labels, counts, shares, 0
     wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
     kept = np.sort(np.argsort(-wrong, kind="stable")[:most])
-    return tuple(found.labels[k] for k in kept), counts[np.ix_(kept, kept)], len(found.labels) - most
+    square = np.ix_(kept, kept)
+    return tuple(found.labels[k] for k in kept), counts[square], shares[square], len(found.labels) - most

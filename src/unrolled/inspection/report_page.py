@@ -17,7 +17,7 @@ import numpy as np
 from unrolled.inspection.alignment import Alignment, direction, legible
 from unrolled.inspection.gates import Values
 from unrolled.inspection.page import page, text
-from unrolled.inspection.report import Mistake, Report, narrowed
+from unrolled.inspection.report import Mistake, Report, curve, figure, narrowed, rounded
 from unrolled.inspection.report_script import SCRIPT, STYLE
 from unrolled.inspection.saliency import FELT, Saliency
 
@@ -27,8 +27,10 @@ LABELS = 25
 """Answers that the confusion matrix has room for."""
 NAMED_TICKS = 60
 """Elements, at most, that have room for their names at an axis."""
-UNITS, ELEMENTS = 128, 300
-"""Of a heat map: rows and columns, at most."""
+UNITS, ELEMENTS = 64, 200
+"""Of a heat map: rows and columns, at most; of the elements the last ones, which are nearest to the answer."""
+VARIANTS = 90
+"""Heat maps to choose from, at most."""
 
 
 class Plots:
@@ -49,7 +51,7 @@ class Plots:
 
     def script(self) -> str:
         """Plotly, the data, and what draws them."""
-        plain = {name: [plot for _, plot in variants] for name, variants in self.every.items()}
+        plain = rounded({name: [plot for _, plot in variants] for name, variants in self.every.items()})
         data = json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
         engine = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
         return f"{engine}\n;const PLOTS = {data};\n{SCRIPT}"
@@ -87,11 +89,11 @@ def _section(name: str, title: str, note: str, body: str) -> tuple[str, str, str
 
 
 def _figures(report: Report) -> tuple[str, str, str]:
-    shown = {name: f"{value:.4f}" for name, value in report.figures.items()}
+    shown = {name: figure(value) for name, value in report.figures.items()}
     if report.findings:
         shown["gradients"] = report.verdict
     if report.calibration is not None:
-        shown["calibration error"] = f"{report.calibration.error_before:.4f}"
+        shown["calibration error"] = figure(report.calibration.error_before)
     cards = "".join(
         f"<div{' class=main' if name == report.metric else ''}><dt>{text(name.replace('_', ' '))}</dt>"
         f"<dd>{text(value)}</dd></div>"
@@ -101,7 +103,7 @@ def _figures(report: Report) -> tuple[str, str, str]:
 
 
 def _curves(report: Report, plots: Plots) -> tuple[str, str, str] | None:
-    rows = [row for row in report.history if report.metric in row]
+    rows = curve(report)
     if not rows:
         return None
     epochs = [row["epoch"] for row in rows]
@@ -208,28 +210,37 @@ def _values(report: Report, plots: Plots) -> tuple[str, str, str] | None:
     ]
     if not variants:
         return None
-    note = (
-        "Every unit (down) at every element (across). A state is blue above zero and red below it; a gate is pale "
-        "where it is shut."
+    cut = any(
+        len(v.elements) > ELEMENTS or v.of[name].shape[1] > UNITS
+        for one in report.shown
+        for v in one.values
+        for name in v.of
     )
-    place = plots.place("values", variants, height=460, says="values of gates and states")
+    parts = f" Of long examples the last {ELEMENTS} elements, of wide cells the first {UNITS} units." if cut else ""
+    left = f" {len(variants) - VARIANTS} more are left out." if len(variants) > VARIANTS else ""
+    note = (
+        "Units (down) at elements (across). A state is blue above zero and red below it; a gate is pale where it is "
+        f"shut.{parts}{left}"
+    )
+    place = plots.place("values", variants[:VARIANTS], height=460, says="values of gates and states")
     return _section("values", "Inside the examples", note, place)
 
 
 def _heat(values: Values, name: str) -> Plot:
-    shown = values.of[name][:ELEMENTS, :UNITS].T
+    shown = np.nan_to_num(values.of[name][-ELEMENTS:, :UNITS].T, posinf=0.0, neginf=0.0)
     signed = bool(shown.min() < 0)
     widest = float(np.abs(shown).max()) or 1.0
+    elements = [_short(legible(e), 30) for e in values.elements[-ELEMENTS:]]
     heat = {
         "type": "heatmap",
         "z": np.round(shown.astype(np.float64), 3).tolist(),
         "colorscale": [[0, "@red"], [0.5, "@card"], [1, "@blue"]] if signed else [[0, "@card"], [1, "@blue"]],
         "zmin": -widest if signed else 0,
         "zmax": widest if signed else max(widest, 1.0),
-        "text": [[_plain(legible(e)) for e in values.elements[:ELEMENTS]]] * len(shown),
+        "names": [_plain(e) for e in elements],
         "hovertemplate": "%{text}<br>unit %{y}: %{z}<extra></extra>",
     }
-    layout = {"xaxis": _elements_axis(values.elements[:ELEMENTS]), "yaxis": {"title": {"text": "unit"}}}
+    layout = {"xaxis": _elements_axis(elements), "yaxis": {"title": {"text": "unit"}}}
     return {"data": [heat], "layout": layout}
 
 
@@ -245,12 +256,14 @@ def _saliency(every: Sequence[Saliency]) -> tuple[str, str, str] | None:
         return None
     parts = []
     for one in every:
-        widest = float(np.abs(one.gradients).max()) or 1.0
+        widest = float(np.nanmax(np.abs(one.gradients), initial=0.0)) or 1.0
+        last = slice(-ELEMENTS, None)
         words = "".join(
             f'<span class="w {"for" if g > 0 else "against"}" style="--a:{abs(g) / widest:.2f}" '
-            f'title="{g:+.3f}; without it {-o:+.3f}"><bdi>{text(legible(e))}</bdi></span> '
-            for e, g, o in zip(one.elements[:ELEMENTS], one.gradients, one.occlusion, strict=False)
+            f'title="{g:+.3f}; without it {-o:+.3f}"><bdi>{text(_short(legible(e), 30))}</bdi></span> '
+            for e, g, o in zip(one.elements[last], one.gradients[last], one.occlusion[last], strict=True)
         )
+        words = f"… {words}" if len(one.elements) > ELEMENTS else words
         head = f"<b>{text(one.answer)}</b> with probability {math.exp(one.log_probability):.3f}"
         parts.append(f'<div class="salient"><h3>{head}</h3><p dir="{direction(one.elements)}">{words}</p></div>')
     note = (
@@ -267,15 +280,15 @@ def _attention(every: Sequence[Alignment], plots: Plots) -> tuple[str, str, str]
             continue
         heat = {
             "type": "heatmap",
-            "z": np.round(one.weights, 3).tolist(),
+            "z": np.round(one.weights[:ELEMENTS, :ELEMENTS], 3).tolist(),
             "colorscale": [[0, "@card"], [1, "@blue"]],
             "zmin": 0,
             "zmax": 1,
             "hovertemplate": "%{z}<extra></extra>",
         }
         layout = {
-            "xaxis": _elements_axis(one.source_tokens),
-            "yaxis": {**_elements_axis(one.target_tokens), "autorange": "reversed", "tickangle": 0},
+            "xaxis": _elements_axis(one.source_tokens[:ELEMENTS]),
+            "yaxis": {**_elements_axis(one.target_tokens[:ELEMENTS]), "autorange": "reversed", "tickangle": 0},
         }
         variants.append((_short(" ".join(map(legible, one.source_tokens))), {"data": [heat], "layout": layout}))
     if not variants:
@@ -306,25 +319,24 @@ def _mistake(one: Mistake) -> str:
 def _confusion(report: Report, plots: Plots) -> tuple[str, str, str] | None:
     if report.confusion is None:
         return None
-    labels, counts, left = narrowed(report.confusion, LABELS)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = [_plain(_short(label, 18)) for label in labels]
-    few = len(labels) <= 12
+    labels, counts, shares, left = narrowed(report.confusion, LABELS)
+    names = [_plain(_short(legible(label), 18)) for label in labels]
+    places = list(range(len(labels)))
+    axis = {"tickvals": places, "ticktext": names, "automargin": True}
     heat = {
         "type": "heatmap",
-        "x": names,
-        "y": names,
-        "z": np.round(shares, 4).tolist(),
+        "z": shares.tolist(),
         "text": counts.tolist(),
-        "texttemplate": "%{text}" if few else "",
+        "texttemplate": "%{text}" if len(labels) <= 12 else "",
+        "customdata": [[[_plain(legible(r)), _plain(legible(s))] for s in labels] for r in labels],
         "colorscale": [[0, "@card"], [1, "@blue"]],
         "zmin": 0,
         "zmax": 1,
-        "hovertemplate": "right %{y}, said %{x}: %{text} (%{z:.1%})<extra></extra>",
+        "hovertemplate": "right %{customdata[0]}, said %{customdata[1]}: %{text} (%{z:.1%})<extra></extra>",
     }
     layout = {
-        "xaxis": {"title": {"text": "said"}, "type": "category", "automargin": True, "tickangle": -45},
-        "yaxis": {"title": {"text": "right"}, "type": "category", "autorange": "reversed", "automargin": True},
+        "xaxis": {"title": {"text": "said"}, "tickangle": -45, **axis},
+        "yaxis": {"title": {"text": "right"}, "autorange": "reversed", **axis},
     }
     rest = f" The {len(labels)} that are confused most; {left} others are left out." if left else ""
     note = f"Which answer is taken for which: counts, coloured by their share of the row.{rest}"
@@ -354,6 +366,8 @@ def _calibration(report: Report, plots: Plots) -> tuple[str, str, str] | None:
         f"answers is {found.error_before:.4f}; at temperature {found.temperature:.3f}, fitted on {found.fitted:,} of "
         f"the validation split, {found.error_after:.4f}. The model is {mood}."
     )
+    if found.left_out:
+        note += f" {found.left_out:,} examples with an answer that training never saw are left out."
     place = plots.place("calibration", [("", {"data": data, "layout": layout})], height=420, says="reliability diagram")
     return _section("calibration", "Calibration", note, place)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled.inspection.report import Report, narrowed
+from unrolled.inspection.report import Report, curve, narrowed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ LABELS = 25
 def pictures(report: Report) -> dict[str, bytes]:
     """Name -> PNG, of all that there is something to draw of."""
     known: dict[str, tuple[Any, Callable[[Axes, Report], None]]] = {
-        "training": (report.history, _training),
+        "training": (curve(report), _training),
         "gradient_flow": (report.flow and report.flow.flows, _flow),
         "memory": (report.memory, _memory),
         "confusion": (report.confusion, _confusion),
@@ -42,7 +42,7 @@ def _drawn(report: Report, draw: Callable[[Axes, Report], None]) -> bytes:
 
 
 def _training(axes: Axes, report: Report) -> None:
-    rows = [row for row in report.history if report.metric in row]
+    rows = curve(report)
     epochs = [row["epoch"] for row in rows]
     axes.plot(epochs, [row["train_loss"] for row in rows], color=RED, marker=".")
     axes.set_xlabel("epochs")
@@ -78,8 +78,7 @@ def _memory(axes: Axes, report: Report) -> None:
 
 def _confusion(axes: Axes, report: Report) -> None:
     assert report.confusion is not None
-    labels, counts, _ = narrowed(report.confusion, LABELS)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    labels, counts, shares, _ = narrowed(report.confusion, LABELS)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = [label if len(label) <= 18 else label[:17] + "…" for label in labels]
     axes.set_xticks(range(len(labels)), names, rotation=60, ha="right", fontsize=7, parse_math=False)

@@ -55,12 +55,12 @@ SCRIPT = """
     const value = root.getPropertyValue("--" + key).trim();
     return /^[0-9 ]+$/.test(value) ? `rgba(${value.split(" ").join(",")},${alpha || 1})` : value;
   };
+  const told = new Set(["text", "ticktext", "names", "customdata", "x", "y", "z", "name"]);
   const painted = value => {
     if (typeof value === "string") return value[0] === "@" ? color(value.slice(1)) : value;
-    if (Array.isArray(value)) return typeof value[value.length - 1] === "number" ? value : value.map(painted);
+    if (Array.isArray(value)) return value.map(painted);
     if (value && typeof value === "object")
-      return Object.fromEntries(Object.entries(value).map(([k, v]) =>
-        [k, k === "text" || k === "ticktext" || k === "x" && v.length ? v : painted(v)]));
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, told.has(k) ? v : painted(v)]));
     return value;
   };
   const axis = () => ({gridcolor: color("line"), zerolinecolor: color("line"), linecolor: color("line"),
@@ -75,7 +75,8 @@ SCRIPT = """
     for (const key of ["xaxis", "yaxis", "yaxis2"])
       if (layout[key]) whole[key] = {...axis(), ...layout[key]};
     const data = painted(plot.data).map(trace => trace.type === "heatmap" ?
-      {colorbar: {thickness: 10, outlinewidth: 0}, ...trace} : trace);
+      {colorbar: {thickness: 10, outlinewidth: 0}, ...trace,
+        text: trace.names ? trace.z.map(() => trace.names) : trace.text} : trace);
     Plotly.react("plot-" + name, data, whole, {displaylogo: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d"]});
   };

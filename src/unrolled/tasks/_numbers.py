@@ -4,8 +4,9 @@
           └──► which are missing ─┘
 
 The place of `_reader.Reader`, with the same outside. Numbers are scaled by the mean and the standard deviation that
-each feature had in training, which are stored with the weights. A missing number (NaN) is put at the mean, and that it
-is missing is told in a feature of its own, where training had some.
+each feature had in training, which are options of the task, in double precision: a time in seconds since 1970 has more
+digits than single precision. A missing number (NaN) is put at the mean, and that it is missing is told in a feature of
+its own, where training had some.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ from unrolled.tasks.base import SomeTask
 
 OF_TEXT = (
     "tokens", "vectors", "word_size", "characters", "character_size", "character_hidden", "feature_size",
-    "word_dropout", "encoder", "encoder_training", "encoder_dropout", "encoder_rates",
+    "word_dropout", "encoder", "encoder_training", "encoder_dropout", "encoder_rates", "minimum_count",
 )  # fmt: skip
 """Options that numbers have no use for."""
+SAID = ("inputs", "means", "deviations")
+"""Options that the training examples say."""
 
 
 NUMBERS: Mapping[str, Any] = {"embedding_dropout": 0.0, "dropout": 0.1}
@@ -42,7 +45,7 @@ NUMBERS: Mapping[str, Any] = {"embedding_dropout": 0.0, "dropout": 0.1}
 
 
 class Encoded(NamedTuple):
-    """One example in numbers. values: (steps, features), NaN where one is missing; target: the task's own."""
+    """One example in numbers. values: (steps, features), scaled, NaN where one is missing; target: the task's own."""
 
     values: NDArray[np.float32]
     target: Any
@@ -59,7 +62,7 @@ class Encoded(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """values: data (elements, features), NaN where one is missing; targets: the task's own, one a row."""
+    """values: data (elements, features), scaled, NaN where one is missing; targets: the task's own, one a row."""
 
     values: PackedSequence
     targets: list[Any]
@@ -70,22 +73,32 @@ class NumberReader(nn.Module):
 
     Args:
         features: numbers a step.
+        means, deviations: of each of them in training, by which they are scaled; None: as they are.
         missing: whether some may be missing, and the network is told which.
         options: the sizes and rates; those of text do not count.
     """
 
     encoders = None
     feature_vocabularies: Mapping[str, Any] = {}
-    mean: Tensor
-    scale: Tensor
 
-    def __init__(self, features: int, *, missing: bool, options: ReaderOptions) -> None:
+    def __init__(
+        self,
+        features: int,
+        *,
+        means: Sequence[float] | None,
+        deviations: Sequence[float] | None,
+        missing: bool,
+        options: ReaderOptions,
+    ) -> None:
         super().__init__()
+        given = [side for side in (means, deviations) if side is not None]
+        if features < 1 or any(len(side) != features for side in given) or len(given) == 1:
+            raise BadOption("inputs, means and deviations are of the numbers that training has, and go together")
+        self.means = np.array(means or np.zeros(features), dtype=np.float64)
+        self.deviations = np.array(deviations or np.ones(features), dtype=np.float64)
         o = self.options = options
         self.size, self.missing = features, missing
         size = 2 * features if missing else features
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("scale", torch.ones(features))
         self.embedding_dropout = LockedDropout(o.embedding_dropout)
         self.stack = stack_of(size, o)
         self.dropout = LockedDropout(o.dropout)
@@ -96,25 +109,15 @@ class NumberReader(nn.Module):
         """How many of the features of a step, from the first on, know what stands before it."""
         return self.output_size // 2 if self.options.directions == "both" else self.output_size
 
-    @torch.no_grad()
-    def measure(self, examples: Sequence[Signal]) -> None:
-        """Take over the mean and the standard deviation of each feature; one that never changes keeps its size."""
-        count = np.zeros(self.size)
-        total, squares = np.zeros(self.size), np.zeros(self.size)
-        for example in examples:
-            values = example.values.astype(np.float64)
-            count += np.isfinite(values).sum(0)
-            total += np.nansum(values, 0)
-        mean = total / np.maximum(count, 1)
-        for example in examples:
-            squares += np.nansum((example.values.astype(np.float64) - mean) ** 2, 0)
-        deviation = np.sqrt(squares / np.maximum(count, 1))
-        self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(np.where(deviation > 1e-8 * (1 + np.abs(mean)), deviation, 1.0)))
-
     def encode(self, example: Signal, target: Any) -> Encoded:
         """Raises `BadData` for numbers that the network does not read."""
-        return Encoded(_checked(example, self.size, missing=self.missing).astype(np.float32), target)
+        values = _checked(example, self.size, missing=self.missing).astype(np.float64)
+        with np.errstate(over="ignore"):
+            scaled = ((values - self.means) / self.deviations).astype(np.float32)
+        if np.isinf(scaled).any():
+            place = int(np.isinf(scaled).any(1).argmax()) + 1
+            raise example.problem(f"a number at step {place} is too far from all that training had")
+        return Encoded(scaled, target)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
         """One packed batch. Rows keep their order through `sorted_indices`."""
@@ -132,7 +135,7 @@ class NumberReader(nn.Module):
 
     def _vectors(self, batch: Batch) -> Tensor:
         """What the stack reads: (elements, features), or, where some may be missing, twice as many."""
-        x = (batch.values.data.to(self.mean.dtype) - self.mean) / self.scale
+        x = batch.values.data.to(next(self.parameters()).dtype)
         if not self.missing:
             return x
         gone = x.isnan()
@@ -157,8 +160,9 @@ def reader_of(
 ) -> Reader | NumberReader:
     """What reads the examples of a task with these options: their numbers, or their texts."""
     if options["inputs"]:
+        known = {name: options[name] for name in ("means", "deviations")}
         missing = options["missing"] == "told"
-        return NumberReader(options["inputs"], missing=missing, options=ReaderOptions.of(options))
+        return NumberReader(options["inputs"], missing=missing, options=ReaderOptions.of(options), **known)
     return Reader(vocabularies, tokenisers, ReaderOptions.of(options))
 
 
@@ -175,22 +179,67 @@ def encoded(reader: Reader | NumberReader, example: LabelledText | Signal, targe
 
 
 def numeric(
-    kind: type[SomeTask], vocabularies: Mapping[str, Vocabulary], examples: Sequence[Any], options: Mapping[str, Any]
+    kind: type[SomeTask],
+    vocabularies: Mapping[str, Vocabulary],
+    examples: Sequence[Any],
+    options: Mapping[str, Any],
+    **of_texts: Any,
 ) -> SomeTask:
-    """A task that reads the numbers of these training examples. vocabularies, options: of its constructor.
+    """A task that reads the numbers of these training examples.
 
-    Raises `BadData` for examples of no or other numbers, `BadOption` for options of texts.
+    Args:
+        vocabularies, options: of its constructor.
+        of_texts: what `prepare` was given for texts: all of it must be empty.
+
+    Raises `BadData` for examples of no or other numbers, `BadOption` for options of texts, or for what the examples
+    say.
     """
-    for name in options:
+    for name in (*options, *(name for name, given in of_texts.items() if given)):
         if name in OF_TEXT:
             raise BadOption(f"{name} is an option for texts; numbers have none")
+        if name in SAID:
+            raise BadOption(f"{name} is not to be given: the training examples say it")
     size = examples[0].values.shape[1] if examples[0].values.ndim == 2 else 0
-    gaps = [np.isnan(_checked(as_signal(one), size, missing=True).astype(np.float32)).any() for one in examples]
-    found = {"inputs": size, "missing": "told" if any(gaps) else "refused"}
-    task = kind(vocabularies, None, **{**NUMBERS, **options, **found})
-    if task.options["scaling"] == "standard":
-        task.get_submodule("reader").measure(examples)  # type: ignore[operator]
-    return task
+    may_lack = options.get("missing", "told") == "told"
+    every = [_checked(as_signal(one), size, missing=may_lack) for one in examples]
+    found: dict[str, Any] = {"inputs": size}
+    if "missing" not in options:
+        found["missing"] = "told" if any(v.dtype.kind == "f" and np.isnan(v).any() for v in every) else "refused"
+    if options.get("scaling", "standard") == "standard":
+        found["means"], found["deviations"] = _scale(every, size)
+    return kind(vocabularies, None, **{**NUMBERS, **options, **found})
+
+
+def _scale(every: Sequence[NDArray[Any]], size: int) -> tuple[list[float], list[float]]:
+    """The mean and the standard deviation of each feature; 1 for one that never changes. NaN does not count."""
+    count, total, squares = np.zeros((3, size))
+    for values in every:
+        count += _known(values)
+        total += np.nansum(values, 0, dtype=np.float64)
+    mean = total / np.maximum(count, 1)
+    for values in every:
+        squares += np.nansum((values.astype(np.float64) - mean) ** 2, 0)
+    deviation = np.sqrt(squares / np.maximum(count, 1))
+    changes = np.isfinite(deviation) & (deviation > 1e-9 * np.abs(mean))
+    return mean.tolist(), np.where(changes & (deviation > 0), deviation, 1.0).tolist()
+
+
+def _known(values: NDArray[Any]) -> NDArray[np.int64]:
+    """How many numbers of each feature are there."""
+    if values.dtype.kind != "f":
+        return np.full(values.shape[1], len(values))
+    found: NDArray[np.int64] = (~np.isnan(values)).sum(0)
+    return found
+
+
+def must_be_texts(examples: Sequence[Any], options: Mapping[str, Any]) -> None:
+    """Raise `BadData` where numbers are among training texts, `BadOption` for options of numbers."""
+    for example in examples:
+        if isinstance(example, Signal):
+            raise example.problem("numbers among texts: a model reads either")
+    for name in (*SAID, "scaling", "missing"):
+        if name in options:
+            raise BadOption(f"{name} is an option for numbers; texts have none")
 
 
 def as_signal(raw: Any) -> Signal:

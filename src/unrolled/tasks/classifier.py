@@ -24,7 +24,7 @@ from unrolled.layers.stack import CellName
 from unrolled.metrics.classification import classification_scores, multilabel_scores
 from unrolled.state import State
 from unrolled.tasks._label_streams import PooledStreamer
-from unrolled.tasks._numbers import NumberReader, as_signal, encoded, numeric, reader_of
+from unrolled.tasks._numbers import NumberReader, as_signal, encoded, must_be_texts, numeric, reader_of
 from unrolled.tasks._reader import Encoder, balanced, begun, layer_groups, text_vocabularies
 from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
 
@@ -44,10 +44,12 @@ class Classifier(Task):
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
             chrono, cell_options, encoders, encoder_training, encoder_dropout, encoder_rates: as in
             `Tagger`.
-        inputs: numbers at each step; 0: it reads texts. The training examples say it.
         scaling: whether each of the numbers is brought to mean 0 and deviation 1, as it is in training: `standard`, or
             `none`.
-        missing: whether a number may be missing, and is then `told` so, or is `refused`; as the training examples have.
+        missing: whether a number may be missing, and is then `told` so, or is `refused`; where it is not given, as the
+            training examples have it.
+        inputs, means, deviations: numbers at each step, and of each its mean and deviation in training; the training
+            examples say them. No inputs: it reads texts.
     """
 
     example = LabelledText
@@ -94,6 +96,8 @@ class Classifier(Task):
         encoder_rates: float = 0.5,
         inputs: int = 0,
         scaling: Literal["standard", "none"] = "standard",
+        means: list[float] | None = None,
+        deviations: list[float] | None = None,
         missing: Literal["refused", "told"] = "refused",
     ) -> None:
         super().__init__(vocabularies, tokenisers)
@@ -141,7 +145,9 @@ class Classifier(Task):
         options.setdefault("decision", "one" if isinstance(examples[0].label, str) else "many")
         labels = Vocabulary.build((_labels_of(e) for e in examples), unknown=None, kind="label")
         if isinstance(examples[0], Signal):
-            return numeric(cls, {"labels": labels}, examples, options)
+            given = {"minimum_count": minimum_count > 1, "vectors": vectors, "encoder": encoder}
+            return numeric(cls, {"labels": labels}, examples, options, **given)
+        must_be_texts(examples, options)
         if encoder:
             plain = {"layers": 0, "word_size": 0, "pooling": "mean_max", "embedding_dropout": 0.0, "dropout": 0.4}
             options = {**plain, **options}

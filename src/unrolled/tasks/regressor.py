@@ -6,10 +6,11 @@ the mean and the standard deviation that it has in training, from the squared er
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,11 +18,11 @@ from unrolled.data.examples import LabelledText, Signal
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
-from unrolled.errors import BadData
+from unrolled.errors import BadData, BadOption
 from unrolled.layers.pooling import poolings_of
 from unrolled.layers.stack import CellName
 from unrolled.metrics.regression import regression_scores
-from unrolled.tasks._numbers import NumberReader, as_signal, encoded, numeric, reader_of
+from unrolled.tasks._numbers import NumberReader, as_signal, encoded, must_be_texts, numeric, reader_of
 from unrolled.tasks._reader import Encoder, begun, layer_groups, text_vocabularies
 from unrolled.tasks.base import Loss, Task
 
@@ -36,15 +37,14 @@ class Regressor(Task):
         cell, hidden_size, layers, directions, connections, word_size, characters, character_size, character_hidden,
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
             chrono, cell_options, encoders, encoder_training, encoder_dropout, encoder_rates: as in `Tagger`.
-        inputs, scaling, missing: as in `Classifier`.
+        scaling, missing, inputs, means, deviations: as in `Classifier`.
+        centre, spread: the quantity's mean and deviation in training; the training examples say them.
     """
 
     example = LabelledText
     reads = (LabelledText, Signal)
     metric = "r2"
     settings: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-3, "batch_elements": 8192, "epochs": 6.0}
-    centre: Tensor
-    spread: Tensor
 
     def __init__(
         self,
@@ -78,7 +78,11 @@ class Regressor(Task):
         encoder_rates: float = 0.5,
         inputs: int = 0,
         scaling: Literal["standard", "none"] = "standard",
+        means: list[float] | None = None,
+        deviations: list[float] | None = None,
         missing: Literal["refused", "told"] = "refused",
+        centre: float = 0.0,
+        spread: float = 1.0,
     ) -> None:
         super().__init__(vocabularies, tokenisers)
         if inputs:
@@ -87,8 +91,7 @@ class Regressor(Task):
         size = self.reader.output_size
         self.poolings = poolings_of(pooling, size, self.reader.ahead)
         self.output = nn.Linear(size * len(self.poolings), 1)
-        self.register_buffer("centre", torch.zeros(()))
-        self.register_buffer("spread", torch.ones(()))
+        self.centre, self.spread = centre, spread
 
     @classmethod
     def prepare(
@@ -108,22 +111,23 @@ class Regressor(Task):
         """
         if not examples:
             raise BadData("there are no examples to learn from")
-        amounts = torch.tensor([_amount(example) for example in examples], dtype=torch.float64)
+        for name in ("centre", "spread"):
+            if name in options:
+                raise BadOption(f"{name} is not to be given: the training examples say it")
+        amounts = np.array([_amount(example) for example in examples])
+        options |= {"centre": float(amounts.mean()), "spread": float(amounts.std()) or 1.0}
         if isinstance(examples[0], Signal):
-            task = numeric(cls, {}, examples, options)
-        else:
-            if encoder:
-                options = {"layers": 0, "word_size": 0, "embedding_dropout": 0.0, "dropout": 0.4, **options}
-            cut = [tokenise(example.text, options.get("tokens", "words")) for example in examples]  # type: ignore[union-attr]
-            vocabularies = text_vocabularies(cut, minimum_count)
-            task = begun(cls, vocabularies, options, vectors=vectors, encoders=encoder)
-        deviation = amounts.std(correction=0)
-        task.centre.copy_(amounts.mean())
-        task.spread.copy_(deviation if deviation > 0 else torch.ones(()))
-        return task
+            given = {"minimum_count": minimum_count > 1, "vectors": vectors, "encoder": encoder}
+            return numeric(cls, {}, examples, options, **given)
+        must_be_texts(examples, options)
+        if encoder:
+            options = {"layers": 0, "word_size": 0, "embedding_dropout": 0.0, "dropout": 0.4, **options}
+        cut = [tokenise(example.text, options.get("tokens", "words")) for example in examples]  # type: ignore[union-attr]
+        vocabularies = text_vocabularies(cut, minimum_count)
+        return begun(cls, vocabularies, options, vectors=vectors, encoders=encoder)
 
     def encode(self, example: LabelledText | Signal) -> Any:
-        target = None if example.label is None else torch.tensor(_amount(example), dtype=torch.float64)
+        target = None if example.label is None else (_amount(example) - self.centre) / self.spread
         return encoded(self.reader, example, target, self.options["tokens"])
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
@@ -136,12 +140,14 @@ class Regressor(Task):
         if any(target is None for target in batch.targets):
             raise BadData("an example without a quantity cannot be learnt from")
         found = self._scaled(batch)
-        wanted = (torch.stack(batch.targets).to(found.dtype) - self.centre) / self.spread
+        wanted = torch.tensor(batch.targets, dtype=found.dtype)
         return Loss((found - wanted).square().sum(), len(wanted))
 
     def decide(self, batch: Any, **options: Any) -> list[dict[str, Any]]:
-        found = self._scaled(batch).double() * self.spread.double() + self.centre.double()
-        return [{"label": f"{amount:.6g}"} for amount in found.tolist()]
+        # Six digits of how far quantities are from each other are all that single precision knows.
+        places = 6 - math.floor(math.log10(self.spread))
+        found = self._scaled(batch).double() * self.spread + self.centre
+        return [{"label": repr(round(amount, places))} for amount in found.tolist()]
 
     def _scaled(self, batch: Any) -> Tensor:
         """In deviations from the mean: (rows,), in the caller's order."""
@@ -174,6 +180,6 @@ def _amount(example: LabelledText | Signal) -> float:
         amount = float(example.label)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         amount = float("nan")
-    if not isfinite(amount):
+    if not math.isfinite(amount):
         raise example.problem(f"the label is {example.label!r} where a number is expected")
     return amount

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from unrolled.data.examples import LabelledText, Pair, Passage, Question, TaggedTokens
+from unrolled.data import reading
+from unrolled.data.examples import LabelledText, Pair, Passage, Question, Signal, TaggedTokens
 from unrolled.data.formats.conllu import CoNLLU
 from unrolled.data.formats.jsonl import JSONLines
 from unrolled.data.formats.tsv import TSV
@@ -47,7 +49,7 @@ def test_labels_may_be_numbers_and_stay_numbers():
     predicted = [replace(example, label="0") for example in examples]
     assert written(predicted).splitlines()[0] == '{"text": "a", "label": 0}'
     assert read(written(predicted)) == predicted
-    for label in ("01", " 1", "1.0", "x"):
+    for label in ("01", " 1", "1.00", "x", "true"):
         assert json.loads(written([replace(examples[0], label=label)]))["label"] == label
 
 
@@ -179,3 +181,38 @@ def test_what_may_follow_a_passage_and_its_surprisals_are_written_beside_it():
         "following": [{"element": "barks", "probability": 0.5}],
         "surprisals": [{"element": "a", "bits": 0.3333}, {"element": "dog", "bits": 2.0}],
     }
+
+
+def test_numbers_that_cannot_be_are_named_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    bad = {
+        '{"values": 3}': "a number where a list of lists of numbers is expected",
+        '{"values": [1, 2]}': "a list where a list of lists of numbers is expected",
+        '{"values": [[1], [2, 3]]}': "step 2 of the values has 2 numbers where the first has 1",
+        '{"values": [["a"]]}': "step 1 of the values holds a string where a number or null is expected",
+        '{"values": [[true]]}': "holds true or false where a number",
+        '{"values": [[1' + "0" * 400 + "]]}": "a whole number that is too large",
+    }
+    for line, message in bad.items():
+        path.write_text('{"values": [[1]]}\n' + line + "\n")
+        with pytest.raises(BadData, match=rf"a\.jsonl:2: .*{message}"):
+            list(JSONLines(Signal).read(path))
+
+
+def test_texts_beside_which_numbers_stand_are_texts(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for line, kind in (
+        ('{"text": "a b", "label": "x", "values": [1, 2]}', LabelledText),
+        ('{"text": "a b", "label": "x"}', LabelledText),
+        ('\n{"values": [[1, 2]], "label": "x"}', Signal),
+    ):
+        path.write_text(line + "\n")
+        assert reading.example_type(path, (LabelledText, Signal)) is kind
+
+
+def test_a_quantity_in_the_place_of_a_number_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "label": 1.5}\n{"text": "b", "label": 2}\n')
+    first, second = JSONLines(LabelledText).read(path)
+    JSONLines(LabelledText).write(path, [replace(first, label="2"), replace(second, label="2.25")])
+    assert [json.loads(line)["label"] for line in path.read_text().splitlines()] == [2, 2.25]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "dates": ({"values": np.zeros((1, 1, 1)), "label": np.array(["2020"], "M8[D]")}, "strings or numbers"),
     "too long": ({"values": np.zeros((3, 1)), "lengths": np.array([2, 2])}, "sum to 3; it is .*, in all 4"),
     "negative": ({"values": np.zeros((3, 1)), "lengths": np.array([4, -1])}, "whole numbers that sum to 3"),
+    "wrapped": ({"values": np.zeros((4, 1)), "lengths": np.array([2**64 - 2, 4, 2], np.uint64)}, "that sum to 4"),
     "fractions": ({"values": np.zeros((3, 1)), "lengths": np.array([1.5, 1.5])}, "whole numbers that sum to 3"),
     "deep with lengths": ({"values": np.zeros((1, 1, 1)), "lengths": np.array([1])}, "by `lengths`, "),
     "none": ({"values": np.zeros((0, 3, 1))}, "the file holds no examples"),
@@ -102,13 +105,58 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path) -> None:
         read(path)
 
 
-def test_a_damaged_array_is_a_mistake_in_the_file(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.npz", values=np.random.default_rng(0).random((50, 4, 4)))
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 255
-    path.write_bytes(content)
+def test_damage_anywhere_is_a_mistake_in_the_file_or_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    NPZ(Signal).write(path, [Signal(values=np.arange(24.0).reshape(12, 2) ** 2, label="a")] * 3)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    told = []
+    for _ in range(1500):
+        content = bytearray(whole)
+        content[int(rng.integers(len(whole)))] ^= int(rng.integers(1, 256))
+        try:
+            list(NPZ(Signal).read_stream([bytes(content)], "a.npz"))
+        except (BadData, UnknownName) as error:
+            told.append(str(error))
+    assert len(told) > 500
+    assert all("a.npz" in message for message in told)
+
+
+def test_a_head_that_promises_more_than_there_is_memory_for_is_refused(tmp_path: Path) -> None:
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (10**14, 1, 1)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("values.npy", head.getvalue())
     with pytest.raises(BadData, match=r"a\.npz: not a NumPy archive"):
-        read(path)
+        read(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("values", b"abc")
+    with pytest.raises(BadData, match=r"a\.npz: 'values' is no array"):
+        read(tmp_path / "a.npz")
+
+
+def test_other_arrays_are_carried_along_and_bad_ones_do_no_harm(tmp_path: Path) -> None:
+    values = np.zeros((2, 3, 1))
+    path = saved(tmp_path / "a.npz", values=values, id=np.array(["x", "y"]), scale=np.float64(3), junk=np.array([None]))
+    examples = read(path)
+    reading.write(tmp_path / "b.npz", [replace(e, label="l") for e in examples])
+    with np.load(tmp_path / "b.npz") as again:
+        assert set(again.files) == {"values", "label", "id"}
+        assert again["id"].tolist() == ["x", "y"]
+
+
+def test_a_quantity_that_is_not_a_number_is_not_known(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.npz", values=np.zeros((2, 1, 1)), label=np.array([1.5, np.nan]))
+    assert [e.label for e in read(path)] == ["1.5", None]
+    with pytest.raises(BadData, match=r"a\.npz:2: an example without label"):
+        read(path, filled=True)
+
+
+def test_an_array_may_have_any_name(tmp_path: Path) -> None:
+    columns = {"values": "file", "label": "classes"}
+    NPZ(Signal, columns).write(tmp_path / "a.npz", [Signal(values=np.zeros((2, 1)), label="q")])
+    (again,) = NPZ(Signal, columns).read(tmp_path / "a.npz")
+    assert again == Signal(values=np.zeros((2, 1)), label="q")
 
 
 def test_what_an_array_cannot_hold_is_not_written(tmp_path: Path) -> None:

@@ -30,11 +30,13 @@ class JSONLines(Table):
 
     @classmethod
     def tells(cls, path: Path, kinds: Sequence[type[Example]], columns: Mapping[str, str]) -> type[Example]:
-        """Numbers, where the first line has some."""
+        """Numbers, where the first line has a list of lists of some."""
         name = columns.get("values", "values")
         first = next((line for line in read_lines(path) if not is_blank(line)), "{}")
         given = _object(first, path, 1)
-        return Signal if Signal in kinds and isinstance(given.get(name), list) else kinds[0]
+        values = given.get(name)
+        is_signal = isinstance(values, list) and all(isinstance(step, list) for step in values)
+        return Signal if Signal in kinds and is_signal else kinds[0]
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
         for number, line in enumerate(lines, 1):
@@ -65,7 +67,7 @@ class JSONLines(Table):
         if not isinstance(example, Signal):
             return super()._cells(example)
         cells = dict(zip(*example.rest, strict=True)) if isinstance(example.rest, Row) else dict[str, Any]()
-        rows = example.values.tolist()
+        rows = (example.values + 0 if example.values.dtype.kind == "b" else example.values).tolist()
         cells[self._inputs[0]] = [[None if number != number else number for number in row] for row in rows]
         if example.label is not None or self._blank in cells:
             cells[self._blank] = self._put_label(example.label, cells.get(self._blank))
@@ -113,7 +115,8 @@ class JSONLines(Table):
                 value = json.loads(label)
             except ValueError:
                 return label
-            return value if type(value) is type(before) and json.dumps(value) == label else label
+            alike = isinstance(before, bool) == isinstance(value, bool)
+            return value if alike and json.dumps(value) == label else label
         return label
 
     def _put_following(self, following: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
@@ -152,7 +155,11 @@ def _numbers(value: Any) -> np.ndarray:
                 raise BadData(f"step {number} of the values holds {kind(one)} where a number or null is expected")
     rows = [[float("nan") if one is None else one for one in step] for step in value]
     whole = all(isinstance(one, int) and -(2**63) <= one < 2**63 for step in rows for one in step)
-    return np.array(rows, dtype=np.int64 if whole else np.float64).reshape(len(value), len(value[0]) if value else 0)
+    try:
+        found = np.array(rows, dtype=np.int64 if whole else np.float64)
+    except OverflowError:
+        raise BadData("the values hold a whole number that is too large") from None
+    return found.reshape(len(value), len(value[0]) if value else 0)
 
 
 def _one_label(value: Any) -> str:

@@ -6,16 +6,19 @@
               one after the other
 
 Columns name the arrays, where they are called something else: `--set values=x --set label=y`. The numbers stay of the
-type that they have, bytes of a picture as bytes.
+type that they have, bytes of a picture as bytes. Other arrays that have a value for each example are kept, and written
+again.
 """
 
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +30,21 @@ from unrolled.errors import BadData, UnknownName
 LENGTHS = "lengths"
 NUMBERS = "fiub"
 """Kinds of types whose values are real numbers: floats, signed and unsigned whole numbers, true or false."""
+WRITTEN = ("classes", "probabilities")
+"""Arrays that a prediction adds: the labels, and how probable each of them is for each example."""
+BROKEN = (
+    ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError, NotImplementedError, zipfile.BadZipFile,
+    zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What reading an archive raises that is damaged, or was made to do harm."""
 Array = NDArray[Any]
+
+
+class Others(NamedTuple):
+    """What further arrays have for an example: their names, and a value for each."""
+
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
 
 
 class NPZ(Format):
@@ -42,21 +59,25 @@ class NPZ(Format):
         return self._checked(self._signals(b"".join(stream), where), where)
 
     def _signals(self, content: bytes, where: str | Path) -> Iterator[Example]:
-        arrays = _arrays(content, where)
-        name = self.columns.get("values", "values")
+        name, labelled = (self.columns.get(field, field) for field in ("values", "label"))
+        arrays, others = _arrays(content, (name, labelled, LENGTHS), where)
         if name not in arrays:
-            raise UnknownName("array", name, arrays, str(where))
+            raise UnknownName("array", name, [*arrays, *others], str(where))
         rows = _rows(name, arrays[name], arrays.get(LENGTHS), where)
-        labels = self._labels(arrays, len(rows), where)
-        for number, values in enumerate(rows, 1):
-            label = None if labels is None else str(labels[number - 1])
-            yield Signal(values=values, label=label, origin=Origin(where, number))
+        labels = self._labels(arrays, others, len(rows), where)
+        kept = {n: a for n, a in others.items() if a.ndim and len(a) == len(rows) and n not in WRITTEN}
+        for number, values in enumerate(rows):
+            label = None if labels is None or labels[number] != labels[number] else str(labels[number])
+            rest = Others(tuple(kept), tuple(a[number] for a in kept.values())) if kept else None
+            yield Signal(values=values, label=label, origin=Origin(where, number + 1), rest=rest)
 
-    def _labels(self, arrays: Mapping[str, Array], count: int, where: str | Path) -> Array | None:
+    def _labels(
+        self, arrays: Mapping[str, Array], others: Mapping[str, Array], count: int, where: str | Path
+    ) -> Array | None:
         name = self.columns.get("label", "label")
         if name not in arrays:
             if self.filled or "label" in self.columns:
-                raise UnknownName("array", name, arrays, str(where))
+                raise UnknownName("array", name, [*arrays, *others], str(where))
             return None
         labels = arrays[name]
         if labels.shape != (count,):
@@ -74,9 +95,9 @@ class NPZ(Format):
             raise BadData("some examples have more features than others, which an array cannot hold", where)
         lengths = [len(values) for values in kept]
         even = len(set(lengths)) == 1
-        arrays: dict[str, Array] = {
-            self.columns.get("values", "values"): np.stack(kept) if even else np.concatenate(kept)
-        }
+        arrays = _carried(signals)
+        arrays[self.columns.get("values", "values")] = np.stack(kept) if even else np.concatenate(kept)
+        arrays.pop(LENGTHS, None)
         if not even:
             arrays[LENGTHS] = np.array(lengths)
         labels = [example.label for example in signals]
@@ -86,25 +107,63 @@ class NPZ(Format):
             classes = list(signals[0].probabilities or {})
             arrays["classes"] = np.array(classes)
             arrays["probabilities"] = np.array([[(e.probabilities or {})[c] for c in classes] for e in signals])
-        content = io.BytesIO()
-        np.savez_compressed(content, allow_pickle=False, **arrays)
-        yield content.getvalue()
+        yield _archive(arrays)
 
 
-def _arrays(content: bytes, where: str | Path) -> dict[str, Array]:
+def _carried(signals: list[Signal]) -> dict[str, Array]:
+    """The further arrays that all examples have a value for."""
+    every = [example.rest for example in signals]
+    if not every or not all(isinstance(rest, Others) and rest.names == every[0].names for rest in every):
+        return {}
+    return {name: np.array([rest.values[k] for rest in every]) for k, name in enumerate(every[0].names)}
+
+
+def _archive(arrays: Mapping[str, Array]) -> bytes:
+    """As `numpy.savez_compressed` writes it, under any name, and the same bytes each time."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    return content.getvalue()
+
+
+def _arrays(content: bytes, wanted: Iterable[str], where: str | Path) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Those that are wanted, and the others, of which it does not matter if they cannot be read."""
     if not content:
         raise BadData("the file is empty", where)
     if content.startswith(np.lib.format.MAGIC_PREFIX):
         raise BadData("a single array where an archive of several, .npz, is expected", where)
     if not content.startswith(b"PK"):
         raise BadData("not a NumPy archive that can be read: it does not begin like one", where)
+    found: dict[str, Array] = {}
+    others: dict[str, Array] = {}
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+            for name in wanted:
+                if name in archive.files:
+                    found[name] = archive[name]
+            for name in archive.files:
+                if name not in found:
+                    others |= _other(archive, name)
+    except BROKEN as error:
         if "allow_pickle" in str(error):
             raise BadData("it holds Python objects, which are not unpickled; numbers are expected", where) from None
-        raise BadData(f"not a NumPy archive that can be read: {error}", where) from None
+        raise BadData(f"not a NumPy archive that can be read: {error or type(error).__name__}", where) from None
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):
+            raise BadData(f"{name!r} is no array", where)
+    return found, others
+
+
+def _other(archive: Any, name: str) -> dict[str, Array]:
+    try:
+        array = archive[name]
+    except BROKEN:
+        return {}
+    return {name: array} if isinstance(array, np.ndarray) and array.dtype.kind in f"{NUMBERS}U" else {}
 
 
 def _rows(name: str, values: Array, lengths: Array | None, where: str | Path) -> list[Array]:
@@ -124,10 +183,11 @@ def _rows(name: str, values: Array, lengths: Array | None, where: str | Path) ->
         raise BadData(
             f"the array {name!r} is {_shape(values)} where, by `lengths`, (steps, features) is expected", where
         )
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any() or lengths.sum() != len(values):
-        found = f"{_shape(lengths)} of {lengths.dtype}, in all {lengths.sum() if lengths.dtype.kind in 'iu' else '?'}"
+    each = lengths.tolist() if lengths.ndim == 1 and lengths.dtype.kind in "iu" else None
+    if each is None or any(length < 0 for length in each) or sum(each) != len(values):
+        found = f"{_shape(lengths)} of {lengths.dtype}" + ("" if each is None else f", in all {sum(each):,}")
         raise BadData(f"`lengths` must be whole numbers that sum to {len(values):,}; it is {found}", where)
-    return np.split(values, np.cumsum(lengths.astype(np.int64))[:-1]) if len(lengths) else []
+    return np.split(values, np.cumsum(each)[:-1]) if each else []
 
 
 def _two(example: Signal) -> Array:
