@@ -18,13 +18,12 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled import api, cli, reporting
+from unrolled import api, reporting
 from unrolled.data import reading
 from unrolled.data.examples import LabelledText, Pair, Passage, Signal, TaggedTokens
 from unrolled.errors import BadData, BadOption
-from unrolled.inspection.report import Mistake, Report, confident_mistakes, figure, narrowed
+from unrolled.inspection.report import Report, figure
 from unrolled.lookup import find
-from unrolled.metrics.classification import Confusion
 from unrolled.model import model_class
 from unrolled.recipe import option_table
 from unrolled.tasks.base import Task
@@ -270,23 +269,6 @@ def test_what_controls_a_screen_is_not_printed(tmp_path: Path) -> None:
     assert "\x1b" not in str(reporting.report(model, path, path))
 
 
-def test_mistakes_in_the_names_of_files_are_found_before_the_work(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, path = made("classifier", tmp_path)
-    model.save_pretrained(tmp_path / "model")
-    monkeypatch.setattr(reporting, "report", None)
-    (tmp_path / "file").write_text("")
-    for option, value, told in (
-        ("--output", "a.pdf", "must end in .html"),
-        ("--output", "no/a.html", "there is no folder"),
-        ("--png", "file", "cannot write into"),
-    ):
-        with pytest.raises(SystemExit):
-            run("inspect", "report", str(tmp_path / "model"), "--data", str(path), option, str(tmp_path / value))
-        assert told in capsys.readouterr().err
-
-
 def test_without_a_validation_file_there_is_no_temperature_and_it_says_so(tmp_path: Path) -> None:
     model, path = made("classifier", tmp_path)
     found = reporting.report(model, path)
@@ -322,62 +304,6 @@ def test_a_report_is_written_as_page_or_json(tmp_path: Path) -> None:
     assert (tmp_path / "a.html").read_text() == found.to_html()
     with pytest.raises(BadOption, match=r"a\.pdf: a report is written as \.html or \.json"):
         found.save(tmp_path / "a.pdf")
-
-
-def test_the_surest_mistakes_come_first_and_unknown_confidence_last() -> None:
-    given = [Mistake("a", "x", "y", sure, "") for sure in (None, 0.2, 0.9, None)]
-    assert [one.confidence for one in confident_mistakes(given, 3)] == [0.9, 0.2, None]
-
-
-def test_of_many_labels_those_confused_most_are_kept_in_their_order() -> None:
-    counts = ((5, 0, 0), (0, 5, 3), (0, 1, 5))
-    labels, kept, shares, left = narrowed(Confusion(("a", "b", "c"), counts), 2)
-    assert labels == ("b", "c")
-    assert kept.tolist() == [[5, 3], [1, 5]]
-    assert left == 1
-    assert narrowed(Confusion(("a", "b", "c"), counts), 3)[3] == 0
-    # A share is of all that should be so, answers that are not shown included.
-    _, kept, shares, _ = narrowed(Confusion(("a", "b", "c"), ((1, 1, 0), (0, 5, 3), (2, 0, 6))), 2)
-    assert shares.tolist() == [[5 / 8, 3 / 8], [0, 6 / 8]]
-
-
-def trained(folder: Path) -> tuple[Path, Path]:
-    """A model and the folder of its data."""
-    data = folder / "data"
-    data.mkdir()
-    for split in ("train", "valid", "test"):
-        rows = [f"{'good' if k % 2 else 'bad'} film {k % 5} {split}\t{'up' if k % 2 else 'down'}\n" for k in range(40)]
-        (data / f"{split}.tsv").write_text("text\tlabel\n" + "".join(rows))
-    small = ["--set", "epochs=2", "--set", "hidden_size=8", "--set", "word_size=8", "--set", "checks=2"]
-    run("train", "classifier", "--data", str(data), "--output", str(folder / "model"), *small)
-    return folder / "model", data
-
-
-def run(*words: str) -> None:
-    cli.app(list(words), standalone_mode=False)
-
-
-def test_the_command_writes_page_and_pictures_and_prints(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, data = trained(tmp_path)
-    capsys.readouterr()
-    run("inspect", "report", str(model), "--data", str(data), "--output", str(tmp_path / "a.html"),
-        "--png", str(tmp_path / "png"), "--json")  # fmt: skip
-    told = json.loads(capsys.readouterr().out)
-    assert told["title"] == "Classifier model"
-    assert told["facts"]["examples"] == "40"
-    assert len(told["history"]) == 2
-    assert told["calibration"]["fitted"] == 40
-    names = {"training", "gradient_flow", "memory", "confusion", "calibration"}
-    assert {path.stem for path in (tmp_path / "png").iterdir()} == names
-    assert "Classifier model" in (tmp_path / "a.html").read_text()
-    # Of a file alone the validation split is that of the training, which the model's folder tells of.
-    run("inspect", "report", str(model), "--data", str(data / "test.tsv"), "--json")
-    assert json.loads(capsys.readouterr().out)["calibration"] == told["calibration"]
-    with pytest.raises(SystemExit):
-        run("inspect", "report", str(model), "--data", str(data), "--output", str(tmp_path / "a.pdf"))
-    assert "must end in .html" in capsys.readouterr().err
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -6,10 +6,8 @@ and the page's own few lines give them the colours of day or night.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,11 @@ import numpy as np
 from unrolled.inspection.alignment import Alignment, direction, legible
 from unrolled.inspection.gates import Values
 from unrolled.inspection.page import page, text
-from unrolled.inspection.report import Mistake, Report, curve, figure, narrowed, rounded
-from unrolled.inspection.report_script import SCRIPT, STYLE
+from unrolled.inspection.report import Mistake, Report, curve, figure, narrowed
+from unrolled.inspection.report_plots import Plot, Plots, cell, head, line, numbers, plain, short
+from unrolled.inspection.report_script import STYLE
 from unrolled.inspection.saliency import FELT, Saliency
 
-Plot = dict[str, Any]
-"""What plotly draws: `data` (traces) and `layout`; colours are names of the page's, with @ before them."""
 LABELS = 25
 """Answers that the confusion matrix has room for."""
 NAMED_TICKS = 60
@@ -31,30 +28,6 @@ UNITS, ELEMENTS = 64, 200
 """Of a heat map: rows and columns, at most; of the elements the last ones, which are nearest to the answer."""
 VARIANTS = 90
 """Heat maps to choose from, at most."""
-
-
-class Plots:
-    """The plots of a page: each has a place in it, and one or several variants to choose from."""
-
-    def __init__(self) -> None:
-        self.every: dict[str, list[tuple[str, Plot]]] = {}
-
-    def place(self, name: str, variants: Sequence[tuple[str, Plot]], *, height: int, says: str) -> str:
-        """The HTML where a plot goes. variants: what each is called, and the plot; says: what is to be seen."""
-        self.every[name] = list(variants)
-        several = "".join(f'<option value="{k}">{text(title)}</option>' for k, (title, _) in enumerate(variants))
-        choice = f'<label>show <select data-plot="{name}">{several}</select></label>' if len(variants) > 1 else ""
-        return (
-            f'{choice}<div class="plot" id="plot-{name}" role="img" aria-label="{text(says)}" '
-            f'style="height:{height}px"></div>'
-        )
-
-    def script(self) -> str:
-        """Plotly, the data, and what draws them."""
-        plain = rounded({name: [plot for _, plot in variants] for name, variants in self.every.items()})
-        data = json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
-        engine = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-        return f"{engine}\n;const PLOTS = {data};\n{SCRIPT}"
 
 
 def report_page(report: Report) -> str:
@@ -108,14 +81,14 @@ def _curves(report: Report, plots: Plots) -> tuple[str, str, str] | None:
         return None
     epochs = [row["epoch"] for row in rows]
     data = [
-        _line(epochs, [row["train_loss"] for row in rows], "training loss", "red"),
-        _line(epochs, [row[report.metric] for row in rows], f"validation {report.metric}", "blue", yaxis="y2"),
+        line(epochs, [row["train_loss"] for row in rows], "training loss", "red"),
+        line(epochs, [row[report.metric] for row in rows], f"validation {report.metric}", "blue", yaxis="y2"),
     ]
     layout = {
         "xaxis": {"title": {"text": "epochs"}},
         "yaxis": {"title": {"text": "training loss"}, "rangemode": "tozero"},
         "yaxis2": {
-            "title": {"text": f"validation {_plain(report.metric)}"},
+            "title": {"text": f"validation {plain(report.metric)}"},
             "overlaying": "y",
             "side": "right",
             "showgrid": False,
@@ -135,9 +108,9 @@ def _gradients(report: Report, plots: Plots) -> tuple[str, str, str] | None:
         return None
     data = []
     for number, flow in enumerate(report.flow.flows):
-        low, middle, high = (_numbers(curve) for curve in flow.quantiles(0.1, 0.5, 0.9))
+        low, middle, high = (numbers(curve) for curve in flow.quantiles(0.1, 0.5, 0.9))
         lags = list(range(len(middle)))
-        name, color = _plain(f"{_cell(flow.layer)} d{flow.tensor}"), f"@{number % 6}"
+        name, color = plain(f"{cell(flow.layer)} d{flow.tensor}"), f"@{number % 6}"
         band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name}
         data += [
             {"x": lags, "y": low, **band},
@@ -159,7 +132,7 @@ def _gradients(report: Report, plots: Plots) -> tuple[str, str, str] | None:
         f"<tr><td>{text(f.where)}</td><td><b>{text(f.kind)}</b></td><td>{text(f.because)}</td></tr>"
         for f in report.findings
     )
-    table = f'<table class="rows">{_head("cell", "verdict", "because")}<tbody>{found}</tbody></table>'
+    table = f'<table class="rows">{head("cell", "verdict", "because")}<tbody>{found}</tbody></table>'
     note = (
         "How much of the gradient is left so many elements back from where the loss is felt: the median of the "
         "examples, and the range of eight in ten. A straight line down is a gradient that vanishes."
@@ -171,12 +144,12 @@ def _memory(report: Report, plots: Plots) -> tuple[str, str, str] | None:
     if report.memory is None:
         return None
     lags = [k for k, count in enumerate(report.memory.examples) if count]
-    moved = _numbers([report.memory.moved[k] for k in lags])
+    moved = numbers([report.memory.moved[k] for k in lags])
     layout = {
         "xaxis": {"title": {"text": "elements back from the last"}},
         "yaxis": {"title": {"text": "answer moved (total variation)"}, "rangemode": "tozero"},
     }
-    plot = {"data": [_line(lags, moved, "moved", "blue")], "layout": layout}
+    plot = {"data": [line(lags, moved, "moved", "blue")], "layout": layout}
     end = report.memory.horizon
     far = "No change is felt." if end < 0 else f"A change is felt up to {end} elements before the last."
     note = f"How far the answer about the last element moves where one before it is another one. {far} ({FELT:.0%}.)"
@@ -188,12 +161,12 @@ def _means(report: Report) -> tuple[str, str, str] | None:
     if not report.means:
         return None
     rows = "".join(
-        f'<tr><td>{text(_cell(cell))}</td><td>{text(name)}</td><td data-is="mean">{mean:.3f}</td>'
+        f'<tr><td>{text(cell(layer))}</td><td>{text(name)}</td><td data-is="mean">{mean:.3f}</td>'
         f'<td data-is="shut">{"" if shut is None else f"{shut:.0%}"}</td>'
         f'<td data-is="open">{"" if wide is None else f"{wide:.0%}"}</td></tr>'
-        for cell, name, mean, shut, wide in report.means
+        for layer, name, mean, shut, wide in report.means
     )
-    table = f'<table class="rows">{_head("cell", "gate or state", "mean", "shut", "open")}<tbody>{rows}</tbody></table>'
+    table = f'<table class="rows">{head("cell", "gate or state", "mean", "shut", "open")}<tbody>{rows}</tbody></table>'
     note = (
         "Means over all units and elements; shut and open are the shares below 0.1 and above 0.9 (of values around 0: "
         "beyond −0.9 and 0.9)."
@@ -203,7 +176,7 @@ def _means(report: Report) -> tuple[str, str, str] | None:
 
 def _values(report: Report, plots: Plots) -> tuple[str, str, str] | None:
     variants = [
-        (f"{name} · {_cell(values.layer)} · {_short(one.title)}", _heat(values, name))
+        (f"{name} · {cell(values.layer)} · {short(one.title)}", _heat(values, name))
         for one in report.shown
         for values in one.values
         for name in values.of
@@ -230,14 +203,14 @@ def _heat(values: Values, name: str) -> Plot:
     shown = np.nan_to_num(values.of[name][-ELEMENTS:, :UNITS].T, posinf=0.0, neginf=0.0)
     signed = bool(shown.min() < 0)
     widest = float(np.abs(shown).max()) or 1.0
-    elements = [_short(legible(e), 30) for e in values.elements[-ELEMENTS:]]
+    elements = [short(legible(e), 30) for e in values.elements[-ELEMENTS:]]
     heat = {
         "type": "heatmap",
         "z": np.round(shown.astype(np.float64), 3).tolist(),
         "colorscale": [[0, "@red"], [0.5, "@card"], [1, "@blue"]] if signed else [[0, "@card"], [1, "@blue"]],
         "zmin": -widest if signed else 0,
         "zmax": widest if signed else max(widest, 1.0),
-        "names": [_plain(e) for e in elements],
+        "names": [plain(e) for e in elements],
         "hovertemplate": "%{text}<br>unit %{y}: %{z}<extra></extra>",
     }
     layout = {"xaxis": _elements_axis(elements), "yaxis": {"title": {"text": "unit"}}}
@@ -247,7 +220,7 @@ def _heat(values: Values, name: str) -> Plot:
 def _elements_axis(elements: Sequence[str]) -> dict[str, Any]:
     if len(elements) > NAMED_TICKS:
         return {"title": {"text": "element"}}
-    names = [_plain(_short(legible(e), 16)) for e in elements]
+    names = [plain(short(legible(e), 16)) for e in elements]
     return {"tickvals": list(range(len(elements))), "ticktext": names, "tickangle": -60, "automargin": True}
 
 
@@ -260,12 +233,12 @@ def _saliency(every: Sequence[Saliency]) -> tuple[str, str, str] | None:
         last = slice(-ELEMENTS, None)
         words = "".join(
             f'<span class="w {"for" if g > 0 else "against"}" style="--a:{abs(g) / widest:.2f}" '
-            f'title="{g:+.3f}; without it {-o:+.3f}"><bdi>{text(_short(legible(e), 30))}</bdi></span> '
+            f'title="{g:+.3f}; without it {-o:+.3f}"><bdi>{text(short(legible(e), 30))}</bdi></span> '
             for e, g, o in zip(one.elements[last], one.gradients[last], one.occlusion[last], strict=True)
         )
         words = f"… {words}" if len(one.elements) > ELEMENTS else words
-        head = f"<b>{text(one.answer)}</b> with probability {math.exp(one.log_probability):.3f}"
-        parts.append(f'<div class="salient"><h3>{head}</h3><p dir="{direction(one.elements)}">{words}</p></div>')
+        said = f"<b>{text(one.answer)}</b> with probability {math.exp(one.log_probability):.3f}"
+        parts.append(f'<div class="salient"><h3>{said}</h3><p dir="{direction(one.elements)}">{words}</p></div>')
     note = (
         "What each answer rests on, by integrated gradients: blue speaks for it, red against it. Point at an element "
         "for its figure, and for what leaving it out does."
@@ -290,7 +263,7 @@ def _attention(every: Sequence[Alignment], plots: Plots) -> tuple[str, str, str]
             "xaxis": _elements_axis(one.source_tokens[:ELEMENTS]),
             "yaxis": {**_elements_axis(one.target_tokens[:ELEMENTS]), "autorange": "reversed", "tickangle": 0},
         }
-        variants.append((_short(" ".join(map(legible, one.source_tokens))), {"data": [heat], "layout": layout}))
+        variants.append((short(" ".join(map(legible, one.source_tokens))), {"data": [heat], "layout": layout}))
     if not variants:
         return None
     note = "What each word that was written (down) looked at in what was read (across)."
@@ -302,9 +275,9 @@ def _mistakes(report: Report) -> tuple[str, str, str] | None:
     if not report.mistakes:
         return None
     rows = "".join(_mistake(one) for one in report.mistakes)
-    head = _head("confidence", "said", "right", "about", "where")
+    top = head("confidence", "said", "right", "about", "where")
     note = "The answers that were wrong, the surest of themselves first."
-    return _section("mistakes", "Mistakes", note, f'<table class="rows">{head}<tbody>{rows}</tbody></table>')
+    return _section("mistakes", "Mistakes", note, f'<table class="rows">{top}<tbody>{rows}</tbody></table>')
 
 
 def _mistake(one: Mistake) -> str:
@@ -320,7 +293,7 @@ def _confusion(report: Report, plots: Plots) -> tuple[str, str, str] | None:
     if report.confusion is None:
         return None
     labels, counts, shares, left = narrowed(report.confusion, LABELS)
-    names = [_plain(_short(legible(label), 18)) for label in labels]
+    names = [plain(short(legible(label), 18)) for label in labels]
     places = list(range(len(labels)))
     axis = {"tickvals": places, "ticktext": names, "automargin": True}
     heat = {
@@ -328,7 +301,7 @@ def _confusion(report: Report, plots: Plots) -> tuple[str, str, str] | None:
         "z": shares.tolist(),
         "text": counts.tolist(),
         "texttemplate": "%{text}" if len(labels) <= 12 else "",
-        "customdata": [[[_plain(legible(r)), _plain(legible(s))] for s in labels] for r in labels],
+        "customdata": [[[plain(legible(r)), plain(legible(s))] for s in labels] for r in labels],
         "colorscale": [[0, "@card"], [1, "@blue"]],
         "zmin": 0,
         "zmax": 1,
@@ -351,10 +324,10 @@ def _calibration(report: Report, plots: Plots) -> tuple[str, str, str] | None:
     ideal = {"x": [0, 1], "y": [0, 1], "mode": "lines", "line": {"color": "@soft", "dash": "dot"}, "name": "ideal"}
     data: list[dict[str, Any]] = [ideal]
     for name, bins, color in (("as it is", found.before, "red"), ("at that temperature", found.after, "blue")):
-        line = _line([b.confidence for b in bins], [b.accuracy for b in bins], name, color)
+        drawn = line([b.confidence for b in bins], [b.accuracy for b in bins], name, color)
         sizes = [6 + 14 * math.sqrt(b.size / found.measured) for b in bins]
         told = [f"{b.size:,} answers" for b in bins]
-        data.append({**line, "mode": "lines+markers", "marker": {"size": sizes, "color": f"@{color}"}, "text": told})
+        data.append({**drawn, "mode": "lines+markers", "marker": {"size": sizes, "color": f"@{color}"}, "text": told})
     layout = {
         "xaxis": {"title": {"text": "confidence"}, "range": [0, 1.02]},
         "yaxis": {"title": {"text": "share that is right"}, "range": [0, 1.02]},
@@ -370,34 +343,6 @@ def _calibration(report: Report, plots: Plots) -> tuple[str, str, str] | None:
         note += f" {found.left_out:,} examples with an answer that training never saw are left out."
     place = plots.place("calibration", [("", {"data": data, "layout": layout})], height=420, says="reliability diagram")
     return _section("calibration", "Calibration", note, place)
-
-
-def _line(x: Sequence[Any], y: Sequence[Any], name: str, color: str, **more: Any) -> dict[str, Any]:
-    mode = "lines+markers" if len(x) < 60 else "lines"
-    return {"x": x, "y": y, "mode": mode, "name": _plain(name), "line": {"color": f"@{color}"}, **more}
-
-
-def _head(*names: str) -> str:
-    cells = "".join(f'<th scope="col">{text(name)}</th>' for name in names)
-    return f"<thead><tr>{cells}</tr></thead>"
-
-
-def _cell(layer: str) -> str:
-    """A cell's path without what all have in common."""
-    return layer.removesuffix(".cell")
-
-
-def _plain(label: str) -> str:
-    """For plotly, which reads some tags in labels."""
-    return label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _short(label: str, most: int = 60) -> str:
-    return label if len(label) <= most else label[: most - 1] + "…"
-
-
-def _numbers(values: Any) -> list[float | None]:
-    return [float(v) if math.isfinite(v) else None for v in values]
 
 
 __all__ = ["report_page"]
