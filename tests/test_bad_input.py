@@ -102,6 +102,7 @@ def test_pairs_that_do_not_go_together_are_refused_by_name_and_line(
     message: str,
 ) -> None:
     monkeypatch.setattr("unrolled.tasks.classifier.Classifier.example", Pair)  # any task that reads pairs
+    monkeypatch.setattr("unrolled.tasks.classifier.Classifier.reads", ())
     (tmp_path / "pairs").mkdir()
     for ending, text in texts.items():
         (tmp_path / "pairs" / f"train.{ending}").write_text(text)

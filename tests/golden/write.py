@@ -62,7 +62,9 @@ def _told(given: Any, predicted: Any) -> dict[str, Any]:
         bits = [bits for _, bits in predicted.surprisals]
         return {"input": given, "answer": elements, "confidence": [*probabilities, *bits]}
     sides = ("probabilities", "confidence", "score")
-    sure = next(found for name in sides if (found := getattr(predicted, name, None)) is not None)
+    sure = next((found for name in sides if (found := getattr(predicted, name, None)) is not None), None)
+    if sure is None:  # a quantity, which is right up to rounding
+        return {"input": given, "quantity": float(predicted.label)}
     return {"input": given, "answer": getattr(predicted, predicted.blank), "confidence": sure}
 
 
