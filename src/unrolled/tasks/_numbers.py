@@ -38,8 +38,6 @@ OF_TEXT = (
 """Options that numbers have no use for."""
 SAID = ("inputs", "means", "deviations")
 """Options that the training examples say."""
-
-
 NUMBERS: Mapping[str, Any] = {"embedding_dropout": 0.0, "dropout": 0.1}
 """Options whose best default for numbers is another than for texts."""
 
