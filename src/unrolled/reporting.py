@@ -84,13 +84,15 @@ def report(
     deciding, how = deciding_options(model.task_name, given)
     path = model.file_of(data, **how)
     examples = list(islice(reading.stream(path, task.example, **model.how(how, path), filled=True), most))
-    if not examples:
-        raise BadData("there are no examples to report on", path)
-    figures = model.evaluate(examples, unseen="count", **deciding)["metrics"]
+    answered: list[Mistake] = []
+    if task.example is Passage:  # what comes next in a text is not right or wrong
+        figures = task.measure(examples, **deciding)
+    else:
+        predicted = task.predict(examples, **deciding)
+        figures = task.score(predicted, examples)
+        answered += _answers(predicted, examples)
     known = _known(task, examples)
     parts = Parts()
-    # What comes next in a text is not right or wrong.
-    answered = [] if task.example is Passage else list(_answers(task.predict(examples, **deciding), examples))
     return Report(
         title=f"{type(task).__name__} {Path(folder).name if folder else ''}".strip(),
         facts=_facts(model, path, len(examples)),

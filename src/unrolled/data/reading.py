@@ -6,7 +6,7 @@ All functions take the same options: `columns`, `features`, `label_separator` an
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -86,22 +86,6 @@ def claiming(
 def format_of(path: str | Path, name: str | None = None, **more: Any) -> type[Format]:
     """The class of that format; see `format_name`."""
     return _format(format_name(path, name, **more))
-
-
-def example_type(
-    path: str | Path,
-    kinds: Sequence[type[Example]],
-    *,
-    format: str | None = None,
-    columns: Mapping[str, str] | None = None,
-) -> type[Example]:
-    """Which of some example types a file holds, by its format; the first one, where that holds none of them.
-
-    Raises `BadData` and `UnknownName` as `stream`.
-    """
-    if len(kinds) == 1:
-        return kinds[0]
-    return format_of(path, format, columns=columns).tells(Path(path), kinds, columns or {})
 
 
 def stream(

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from unrolled.data import reading
 from unrolled.data.examples import Example
 from unrolled.data.lines import bare, suffix
 from unrolled.data.long_text import LongText, is_long
@@ -126,11 +125,13 @@ def example_type(
     format: str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> type[Example]:
-    """Which of some example types the training split holds; see `reading.example_type`. Arguments as `find`."""
+    """Which of some example types a file, or a folder's training split, holds by its format; the first one, where that
+    holds none of them. Other arguments as `find`. Raises `BadData` and `UnknownName`.
+    """
     if len(kinds) == 1:
         return kinds[0]
     file = Path(path) if Path(path).is_file() else find(path, format=format, columns=columns).train
-    return reading.example_type(file, kinds, format=format, columns=columns)
+    return format_of(file, format, columns=columns).tells(file, kinds, columns or {})
 
 
 def load(

@@ -86,15 +86,13 @@ def _of_cell(facts: Facts, distance: int | None) -> list[Finding]:
 def _gradient(facts: Facts, distance: int | None) -> Finding:
     if not facts.finite:
         return Finding(facts.layer, "not finite", f"the {facts.cell} gave NaN or infinity", ("replay", "clip", "rate"))
-    if any(np.isnan(flow.norms[:, :1]).any() for flow in facts.flows):
+    if any(np.isnan(flow.norms[:, :1]).any() or not np.isfinite(_curve(flow)).all() for flow in facts.flows):
         return Finding(facts.layer, "not finite", "its gradient is NaN or infinite", ("replay", "clip", "rate"))
     way = needed(facts, distance)
     if not way:
         felt = any(len(flow.norms) for flow in facts.flows)
         why = "no step of it lies before the one at which the loss is felt" if felt else "no loss is felt in it"
         return Finding(facts.layer, "healthy", f"{why}: there is nothing to judge")
-    if not all(np.isfinite(_curve(flow)).all() for flow in facts.flows):
-        return Finding(facts.layer, "not finite", "its gradient is NaN or infinite", ("replay", "clip", "rate"))
     grown = max(facts.flows, key=lambda flow: float(_curve(flow).max()))
     most = float(_curve(grown).max())
     if most > GROWN:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from unrolled.data import reading
+from unrolled.data import splits
 from unrolled.data.examples import LabelledText, Pair, Passage, Question, Signal, TaggedTokens
 from unrolled.data.formats.conllu import CoNLLU
 from unrolled.data.formats.jsonl import JSONLines
@@ -207,7 +207,7 @@ def test_texts_beside_which_numbers_stand_are_texts(tmp_path: Path) -> None:
         ('\n{"values": [[1, 2]], "label": "x"}', Signal),
     ):
         path.write_text(line + "\n")
-        assert reading.example_type(path, (LabelledText, Signal)) is kind
+        assert splits.example_type(path, (LabelledText, Signal)) is kind
 
 
 def test_a_quantity_in_the_place_of_a_number_is_a_number(tmp_path: Path) -> None:
