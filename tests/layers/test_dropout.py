@@ -7,12 +7,38 @@ import torch
 from torch.nn.utils.rnn import pack_sequence
 
 from unrolled.errors import BadOption
-from unrolled.layers.dropout import EmbeddingDropout, LockedDropout, WordDropout
+from unrolled.layers.dropout import FEW, EmbeddingDropout, LockedDropout, WordDropout, dropped
 from unrolled.layers.packed import rows
 
 
 def ones(*lengths, features=50):
     return pack_sequence([torch.ones(n, features) for n in lengths], enforce_sorted=False)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (70, 80)], ids=["few", "many"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_elements_are_dropped_one_by_one_and_gradients_pass_where_they_are_kept(shape, dtype):
+    x = torch.ones(shape, dtype=dtype, requires_grad=True)
+    torch.manual_seed(3)
+    y = dropped(x, 0.2)
+    torch.manual_seed(3)
+    assert torch.equal(dropped(x, 0.2), y)
+    assert not torch.equal(dropped(x, 0.2), y)
+    torch.testing.assert_close(y.unique(), torch.tensor([0.0, 1.25], dtype=dtype))
+    (gradient,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    torch.testing.assert_close(gradient, 2 * 1.25 * y)
+    (second,) = torch.autograd.grad(gradient.sum(), x)
+    torch.testing.assert_close(second, 2 * 1.25 * y)
+    assert torch.equal(dropped(x, 0.0), x)
+
+
+def test_a_draw_can_be_made_under_torchs_transforms():
+    x = torch.ones(2, FEW)
+    rows = torch.func.vmap(lambda row: dropped(row, 0.5), randomness="different")(x)
+    assert not torch.equal(rows[0], rows[1])
+    torch.manual_seed(1)
+    _, slope = torch.func.jvp(lambda x: dropped(x, 0.5), (x,), (x,))
+    assert set(slope.unique().tolist()) == {0.0, 2.0}
 
 
 def test_a_row_has_one_mask_for_all_its_time_steps():

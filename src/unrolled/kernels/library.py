@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, Structure, c_char_p, c_double, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int64, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -136,6 +136,19 @@ class Leading(Structure):
     ]
 
 
+class Dropping(Structure):
+    """`csrc/dropping_types.h`: what is dropped at random."""
+
+    _fields_ = [
+        ("source", c_void_p),
+        ("target", c_void_p),
+        ("count", c_int64),
+        ("key", c_uint64),
+        ("below", c_uint32),
+        ("scale", c_float),
+    ]
+
+
 class Picking(Structure):
     """`csrc/picking_types.h`: what a step of a beam search picks from."""
 
@@ -186,6 +199,7 @@ _FUNCTIONS = {
     "unrolled_softmax_room": (c_int64, [c_int64, POINTER(Softmax), c_int64]),
     "unrolled_softmax": (None, [c_int64, POINTER(Softmax), c_int64]),
     "unrolled_leading": (None, [POINTER(Leading), c_int64]),
+    "unrolled_drop": (None, [POINTER(Dropping), c_int64]),
     "unrolled_pick": (c_int64, [c_void_p]),
     "unrolled_pick_of": (c_int64, [c_void_p, c_void_p, c_int64]),
     "unrolled_run": (c_int64, [c_void_p, c_int64]),

@@ -7,12 +7,19 @@ weights is in `weight_drop.py`, keeping units of the state in `zoneout.py`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.errors import BadOption
+from unrolled.kernels import dropping
 from unrolled.layers.packed import rows
+from unrolled.unroll.fused import PLAIN, is_transformed
+
+FEW = 1 << 12
+"""Elements below which torch's own draw costs no more than a call."""
 
 
 def checked(probability: float) -> float:
@@ -20,6 +27,31 @@ def checked(probability: float) -> float:
     if not 0 <= probability < 1:
         raise BadOption(f"a dropout probability must be at least 0 and below 1, not {probability}")
     return float(probability)
+
+
+def dropped(x: Tensor, p: float) -> Tensor:
+    """x with each element at 0 with probability p, else divided by 1 - p; any shape.
+
+    Of many elements on the CPU by our kernel, from one number of torch's generator: a matrix of weights that is dropped
+    in each step would else take as long as the layer that it belongs to.
+    """
+    plain = type(x) in PLAIN and dropping.supports(x) and not is_transformed()
+    if x.numel() < FEW or p == 0 or not plain:
+        return nn.functional.dropout(x, p)
+    return _Dropped.apply(x, p, int(torch.empty((), dtype=torch.int64).random_()))
+
+
+class _Dropped(torch.autograd.Function):
+    """By the key of a draw, from which the gradient's pass computes the same mask."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float, key: int) -> Tensor:
+        ctx.p, ctx.key = p, key
+        return dropping.drop(x, p, key)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Dropped.apply(gradient, ctx.p, ctx.key), None, None
 
 
 class LockedDropout(nn.Module):

@@ -20,11 +20,11 @@ from collections.abc import Sequence
 from copy import copy
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from unrolled.cells.base import Cell, State
 from unrolled.errors import BadOption
-from unrolled.layers.dropout import checked
+from unrolled.layers.dropout import checked, dropped
 from unrolled.layers.wrapped import Wrapped
 
 
@@ -58,7 +58,7 @@ class WeightDrop(Wrapped):
             weight = getattr(self.cell, name)
             one._parameters.pop(name, None)
             # A plain attribute: it is a function of the parameter, and no parameter itself.
-            vars(one)[name] = nn.functional.dropout(weight, self.p)
+            vars(one)[name] = dropped(weight, self.p)
         return one
 
     def gates(self, px: Tensor, state: State) -> NamedTuple:

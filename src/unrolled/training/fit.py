@@ -28,7 +28,7 @@ from unrolled.data.long_text import digest_of
 from unrolled.errors import BadData
 from unrolled.state import State
 from unrolled.tasks.base import Loss, Task
-from unrolled.training import averaging, budget, clip, optimizer, resume
+from unrolled.training import averaging, budget, clip, heap, optimizer, resume
 from unrolled.training.events import Check, Event, Looked, Planned, Prepared, Saved, Step
 from unrolled.training.look import Look, Looks
 from unrolled.training.precision import in_effect
@@ -72,6 +72,11 @@ def fit(
         CannotWrite: a checkpoint cannot be written; the last one is unchanged.
     """
     run = _Run(task, train, valid, settings or Settings(), seed, minutes, checkpoints, Looks(look, look_share))
+    with heap.kept():
+        yield from _train(run, checkpoints, resumed)
+
+
+def _train(run: _Run, checkpoints: Path | None, resumed: bool) -> Iterator[Event]:
     yield from run.make()
     kept = resume.read(checkpoints) if resumed and checkpoints is not None else None
     if kept is not None:

@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "attention.h"
+#include "dropping.h"
 #include "feeding.h"
 #include "gemm.h"
 #include "leading.h"
@@ -90,4 +91,5 @@ const Kernels TABLE(ISA) = {
      {ISA::feeding<ISA::LSTMs<false, false>, ISA::Half>, ISA::feeding<ISA::GRU, ISA::Half>}},
     {ISA::look_all, ISA::look_all_back},
     {ISA::words::leading_scratch, ISA::words::leading},
+    {ISA::GROUP, ISA::drop},
 };

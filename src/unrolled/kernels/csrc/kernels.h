@@ -60,6 +60,14 @@ struct LeadingKernels {
   void (*find)(const Leading&, int64_t from, int64_t to, float* scratch);
 };
 
+struct Dropping;
+
+// Of elements that are dropped at random, in groups of so many.
+struct DroppingKernels {
+  int64_t group;
+  void (*drop)(const Dropping&, int64_t from, int64_t to);
+};
+
 struct Attention;
 struct Attending;
 struct Feeding;
@@ -94,4 +102,5 @@ struct Kernels {
   FeedingKernels feeding[2][2];
   LookKernels look;
   LeadingKernels leading;
+  DroppingKernels dropping;
 };
