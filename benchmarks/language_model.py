@@ -11,7 +11,7 @@ streams of text, 35 words a step, Adam; the state is carried from step to step a
 the same in bfloat16 as torch does it; `ours` is the same model by this library's layers, with its full, its adaptive
 and its sampled softmax, and Adam with fused=True. Words are drawn from a Zipf law. The candidates take turns in one
 process; the figures are medians, a ratio is torch's time over ours. The share of the peak counts the products'
-operations only.
+operations only. A second table is of weight drop: recurrent weights dropped at random, and their gradient.
 
 `quality`: FOLDER holds `ptb.train.txt`, `ptb.valid.txt` and `ptb.test.txt` (Penn Treebank, Mikolov's 10,000 words),
 also as .xz or .gz. Dropout on what each layer and the softmax read, gradients clipped, a learning rate that falls to
@@ -40,6 +40,7 @@ from unrolled import state as states
 from unrolled.cells.lstm import LSTM
 from unrolled.kernels import library
 from unrolled.layers.adaptive_softmax import AdaptiveSoftmax, cutoffs_for
+from unrolled.layers.dropout import dropped
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.recurrent import Recurrent
 from unrolled.layers.sampled_softmax import SampledSoftmax
@@ -168,6 +169,27 @@ def speed(threads: list[int], repeats: int, clock: Clock) -> None:
             row([kind, count, *ms, *ratios, f"{taken['autocast'] / ours[1]:.2f}", *shares, *words])
 
 
+def dropping(threads: list[int], repeats: int, clock: Clock) -> None:
+    """Recurrent weights dropped at random, as weight drop does in each step of a training, and their gradient."""
+
+    def step(drop: Callable[[Tensor, float], Tensor], weights: Tensor) -> None:
+        drop(weights, 0.2).backward(torch.ones_like(weights))
+        weights.grad = None
+
+    table(["weights dropped", "threads", "torch ms", "ours ms", "×"])
+    for count in threads:
+        torch.set_num_threads(count)
+        for hidden in (256, 512, 1024):
+            weights = torch.randn(4 * hidden, hidden, requires_grad=True)
+            taken = measure(
+                {"torch": partial(step, nn.functional.dropout, weights), "ours": partial(step, dropped, weights)},
+                repeats,
+                clock,
+            )
+            ratio = f"{taken['torch'] / taken['ours']:.1f}"
+            row([f"4 × {hidden} × {hidden}", count, *(f"{1e3 * time:.2f}" for time in taken.values()), ratio])
+
+
 # ------------------------------------------------------------------ quality
 
 
@@ -252,7 +274,9 @@ def main() -> None:
     if library.load() is None:
         raise SystemExit(f"there is nothing to measure: {library.why()}")
     if given.part == "speed":
-        speed(given.threads, given.repeats, time.perf_counter if given.clock == "wall" else time.process_time)
+        clock = time.perf_counter if given.clock == "wall" else time.process_time
+        speed(given.threads, given.repeats, clock)
+        dropping(given.threads, given.repeats, clock)
     else:
         torch.set_num_threads(given.threads)
         quality(read(given.data), given.seeds, given.precision, given.epochs, given.limit)
