@@ -1,21 +1,23 @@
-"""Does a language model of the same texts help a classifier? Equal time for both, pre-training included.
+"""Do language models of the same texts help a classifier? Equal time for both, pre-training included.
 
-    python benchmarks/pretraining.py --data FOLDER [--pretrain 15] [--tune 15] [--seeds 1 2 3]
+    python benchmarks/pretraining.py --data FOLDER [--pretrain 20] [--tune 18] [--seeds 1 2 3]
         [--runs tuned same scratch] [--language NAME=VALUE …] [--tuned NAME=VALUE …] [--scratch NAME=VALUE …]
 
-FOLDER holds the train, valid (if there is one) and test files of a data set of labelled texts. With each seed: a
-language model is trained on the texts of the training split, without their labels, for `--pretrain` minutes; a
-classifier that begins with it is trained for `--tune` minutes; and the same data get, for the sum of both, the
+FOLDER holds the train, valid (if there is one) and test files of a data set of labelled texts. With each seed: two
+language models, one that reads forwards and one that reads back, are trained at the same time, one thread each, on the
+texts of the training split, without their labels, for `--pretrain` minutes; a classifier that begins with both is
+trained for `--tune` minutes in two threads; and the same data get, for the sum of both and in two threads, the
 classifier as it is by default (`scratch`), and one of the very same network as the tuned one whose layers begin anew
 (`same`).
 Whatever is chosen is chosen by the validation split, a tenth of the training split where there is none; the test split
-is looked at once by each. All runs are the commands of `unrolled`, one after the other.
+is looked at once by each. All runs are the commands of `unrolled`, in bfloat16.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -30,16 +32,27 @@ from speed import machine, row, table
 from unrolled.data import splits
 from unrolled.data.examples import LabelledText
 
-LANGUAGE = ("tokens=blanks", "case=lower", "most=30000", "lines=apart", "hidden_size=256", "word_size=256")
-LANGUAGE += ("precision=bfloat16", "epochs=500", "checks=3")
+DIRECTIONS = ("forward", "backward")
+LANGUAGE = ("tokens=words", "case=lower", "most=30000", "lines=running", "window=70", "batch_rows=64")
+LANGUAGE += ("hidden_size=384", "word_size=384", "type_dropout=0.05", "embedding_dropout=0.2", "dropout=0.2")
+LANGUAGE += ("output_dropout=0.3", "weight_drop=0.1", "learning_rate=3e-3", "epochs=500", "checks=3")
 VALIDATING = 100
 """Texts that the language model is validated on, at most: over 30,000 words a look takes long."""
 RUNS = ("tuned", "same", "scratch")
-CLASSIFIER = ("tokens=blanks", "epochs=500")
+TUNED = ("encoder_rates=1", "learning_rate=2e-3")
+CLASSIFIER = ("tokens=words", "epochs=500", "checks=4")
+BOTH = ("precision=bfloat16",)
 
 
-def unrolled(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "unrolled", *words], check=True)
+def begin(*words: str, threads: int = 2) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    return subprocess.Popen([sys.executable, "-m", "unrolled", *words], env=environment)
+
+
+def end(*processes: subprocess.Popen[bytes]) -> None:
+    codes = [process.wait() for process in processes]
+    if any(codes):
+        sys.exit("a run failed")
 
 
 def settings(given: Sequence[str]) -> list[str]:
@@ -80,24 +93,28 @@ def untrained(language: Path, place: Path, seed: int) -> None:
 
 
 def compare(given: argparse.Namespace, seed: int, place: Path) -> dict[str, tuple[float, float]]:
-    data, both = str(given.data), given.pretrain + given.tune
+    both = given.pretrain + given.tune
     texts(given.data, place / "texts", seed)
     common = ("--seed", str(seed), "--overwrite")
-    language, fresh = place / "language", place / "fresh"
+    trained, fresh = ([place / f"{kind}-{way}" for way in DIRECTIONS] for kind in ("trained", "fresh"))
     if {"tuned", "same"} & set(given.runs):
-        unrolled("train", "language_model", "--data", str(place / "texts"), "--output", str(language), *common,
-                 "--minutes", str(given.pretrain), *settings([*LANGUAGE, *given.language]))  # fmt: skip
-        untrained(language, fresh, seed)
+        how = ("--minutes", str(given.pretrain), *settings([*LANGUAGE, *BOTH, *given.language]))
+        end(*(begin("train", "language_model", "--data", str(place / "texts"), "--output", str(model), *common,
+                    *how, "--set", f"direction={way}", threads=1)
+              for way, model in zip(DIRECTIONS, trained, strict=True)))  # fmt: skip
+        for model, new in zip(trained, fresh, strict=True):
+            untrained(model, new, seed)
+    tuned = [*TUNED, *given.tuned]
     runs = {
-        "tuned": (given.tune, [f"encoder={language}", *given.tuned]),
-        "same": (both, [f"encoder={fresh}", "layer_decay=1", "unfreeze=0", *given.tuned]),
+        "tuned": (given.tune, [f"encoder={','.join(map(str, trained))}", *tuned]),
+        "same": (both, [f"encoder={','.join(map(str, fresh))}", "layer_decay=1", "unfreeze=0", *tuned]),
         "scratch": (both, given.scratch),
     }
     found = {}
     for name in given.runs:
         minutes, options = runs[name]
-        unrolled("train", "classifier", "--data", data, "--output", str(place / name), *common,
-                 "--minutes", str(minutes), *settings([*CLASSIFIER, *options]))  # fmt: skip
+        end(begin("train", "classifier", "--data", str(given.data), "--output", str(place / name), *common,
+                  "--minutes", str(minutes), *settings([*CLASSIFIER, *BOTH, *options])))  # fmt: skip
         found[name] = figures(place / name, given.data)
     return found
 
@@ -105,8 +122,8 @@ def compare(given: argparse.Namespace, seed: int, place: Path) -> dict[str, tupl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--pretrain", type=float, default=15.0)
-    parser.add_argument("--tune", type=float, default=15.0)
+    parser.add_argument("--pretrain", type=float, default=20.0)
+    parser.add_argument("--tune", type=float, default=18.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=RUNS)
     for name in ("language", "tuned", "scratch"):

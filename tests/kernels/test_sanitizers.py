@@ -11,7 +11,7 @@ from unrolled.kernels import build
 
 FUZZ = sorted(Path(__file__).parent.glob("fuzz*.cpp"))
 # -O3 of code that is instrumented takes minutes to compile.
-FLAGS = ("-O0", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
+FLAGS = ("-O0", "-g1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
 
 
 def compiles(flags: list[str], folder: Path) -> bool:
@@ -41,7 +41,7 @@ def test_no_access_beyond_a_buffer_nothing_undefined_no_race_no_number_unwritten
 ) -> None:
     flags, library = instrumented
     # Threads that wait for each other take their time where each access is looked at.
-    cases = 20 if "-fsanitize=thread" in flags else 100
+    cases = 12 if "-fsanitize=thread" in flags else 50
     command = build.compiler()
     assert command is not None
     program = tmp_path / "fuzz"
