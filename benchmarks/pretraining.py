@@ -36,12 +36,12 @@ DIRECTIONS = ("forward", "backward")
 LANGUAGE = ("tokens=words", "case=lower", "most=30000", "lines=running", "window=70", "batch_rows=64")
 LANGUAGE += ("hidden_size=384", "word_size=384", "type_dropout=0.05", "embedding_dropout=0.2", "dropout=0.2")
 LANGUAGE += ("output_dropout=0.3", "weight_drop=0.1", "learning_rate=3e-3", "epochs=500", "checks=3")
+LANGUAGE += ("precision=bfloat16",)
 VALIDATING = 100
 """Texts that the language model is validated on, at most: over 30,000 words a look takes long."""
 RUNS = ("tuned", "same", "scratch")
 TUNED = ("encoder_rates=1", "learning_rate=2e-3")
-CLASSIFIER = ("tokens=words", "epochs=500", "checks=4")
-BOTH = ("precision=bfloat16",)
+CLASSIFIER = ("tokens=words", "epochs=500", "checks=4", "precision=bfloat16")
 
 
 def begin(*words: str, threads: int = 2) -> subprocess.Popen[bytes]:
@@ -98,7 +98,7 @@ def compare(given: argparse.Namespace, seed: int, place: Path) -> dict[str, tupl
     common = ("--seed", str(seed), "--overwrite")
     trained, fresh = ([place / f"{kind}-{way}" for way in DIRECTIONS] for kind in ("trained", "fresh"))
     if {"tuned", "same"} & set(given.runs):
-        how = ("--minutes", str(given.pretrain), *settings([*LANGUAGE, *BOTH, *given.language]))
+        how = ("--minutes", str(given.pretrain), *settings([*LANGUAGE, *given.language]))
         end(*(begin("train", "language_model", "--data", str(place / "texts"), "--output", str(model), *common,
                     *how, "--set", f"direction={way}", threads=1)
               for way, model in zip(DIRECTIONS, trained, strict=True)))  # fmt: skip
@@ -114,7 +114,7 @@ def compare(given: argparse.Namespace, seed: int, place: Path) -> dict[str, tupl
     for name in given.runs:
         minutes, options = runs[name]
         end(begin("train", "classifier", "--data", str(given.data), "--output", str(place / name), *common,
-                  "--minutes", str(minutes), *settings([*CLASSIFIER, *BOTH, *options])))  # fmt: skip
+                  "--minutes", str(minutes), *settings([*CLASSIFIER, *options])))  # fmt: skip
         found[name] = figures(place / name, given.data)
     return found
 

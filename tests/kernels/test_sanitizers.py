@@ -41,7 +41,7 @@ def test_no_access_beyond_a_buffer_nothing_undefined_no_race_no_number_unwritten
 ) -> None:
     flags, library = instrumented
     # Threads that wait for each other take their time where each access is looked at.
-    cases = 12 if "-fsanitize=thread" in flags else 50
+    cases = 20 if "-fsanitize=thread" in flags else 100
     command = build.compiler()
     assert command is not None
     program = tmp_path / "fuzz"

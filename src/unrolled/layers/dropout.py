@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 from unrolled.errors import BadOption
 from unrolled.kernels import dropping
 from unrolled.layers.packed import rows
-from unrolled.unroll.fused import PLAIN, is_transformed
+from unrolled.unroll.fused import is_plain
 
 FEW = 1 << 12
 """Elements below which torch's own draw costs no more than a call."""
@@ -35,8 +35,7 @@ def dropped(x: Tensor, p: float) -> Tensor:
     Of many elements on the CPU by our kernel, from one number of torch's generator: a matrix of weights that is dropped
     in each step would else take as long as the layer that it belongs to.
     """
-    plain = type(x) in PLAIN and dropping.supports(x) and not is_transformed()
-    if x.numel() < FEW or p == 0 or not plain:
+    if x.numel() < FEW or p == 0 or not (is_plain(x) and dropping.supports(x)):
         return nn.functional.dropout(x, p)
     return _Dropped.apply(x, p, int(torch.empty((), dtype=torch.int64).random_()))
 

@@ -6,6 +6,7 @@
 Every random choice flows from `seed`: the order of the batches from (seed, epoch), dropout from a random stream of the
 training's own. Torch's stream is left where it was, and what is drawn from it between two events changes nothing. Nor
 does a `fused.precision` around it: steps have the settings', checks float32, and neither holds between two events.
+Memory that is freed stays with the process until the training is over: see `heap`.
 """
 
 from __future__ import annotations

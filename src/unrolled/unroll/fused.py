@@ -113,8 +113,12 @@ def pays(x: Tensor) -> bool:
     """
     if torch.is_grad_enabled() and prod(x.shape[:-1]) < FEW:
         return False
-    plain = x.dtype is torch.float32 and x.is_cpu and type(x) in PLAIN
-    return plain and not is_transformed()
+    return is_plain(x)
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether the kernels may take it: float32 on the CPU, of which torch records no more than a graph of gradients."""
+    return x.dtype is torch.float32 and x.is_cpu and type(x) in PLAIN and not is_transformed()
 
 
 def knows(kind: str, features: int, weights: Weights) -> bool:
