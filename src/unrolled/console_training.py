@@ -110,7 +110,7 @@ def _planned(plan: Planned, recipe: Recipe) -> str:
 def _precision(plan: Planned, recipe: Recipe) -> str:
     wanted = recipe.training.precision
     if plan.precision != wanted:
-        return f"; in {plan.precision}: precision={wanted} is for compiled kernels; here: {library.why()}"
+        return f"; in {plan.precision}: precision={wanted} is for kernels that gain by it; here: {library.why()}"
     return "" if wanted == "float32" else f"; in {wanted}"
 
 

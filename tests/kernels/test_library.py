@@ -14,6 +14,7 @@ from unrolled.kernels import build, library
 
 needs_kernels = pytest.mark.skipif(library.load() is None, reason=f"there are no compiled kernels: {library.why()}")
 
+PROCESSOR = Path("/proc/cpuinfo")
 PROGRAM = """
 import torch
 from unrolled.cells.lstm import LSTM
@@ -46,6 +47,18 @@ def test_an_instruction_set_that_is_not_there_is_refused() -> None:
     code, message = said("mmx")
     assert code == 1
     assert "UNROLLED_KERNELS=mmx: this machine has no such instruction set" in message
+
+
+@needs_kernels
+@pytest.mark.skipif(not PROCESSOR.exists(), reason="the system says nothing of its processor")
+@pytest.mark.parametrize("vendor", ["GenuineIntel", "AuthenticAMD"])
+def test_only_amds_kernels_multiply_bfloat16_by_vectors_unless_they_are_asked_for(vendor: str) -> None:
+    words = PROCESSOR.read_text().split()
+    if vendor not in words or "avx512_bf16" not in words or "amx_bf16" in words:
+        pytest.skip(f"this is not a processor of {vendor} whose vectors are all it has for bfloat16")
+    chosen = "avx512" if vendor == "GenuineIntel" else "avx512bf16"
+    assert said("") == (0, f"{chosen} (the best that this machine can run)")
+    assert said("avx512bf16") == (0, "avx512bf16 (UNROLLED_KERNELS asks for them)")
 
 
 def test_a_library_that_is_not_there_or_of_another_machine_is_done_without(

@@ -35,6 +35,13 @@ def _small_batches_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "FEW", 0)
 
 
+@pytest.fixture(autouse=True)
+def _as_where_it_is_quicker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tested here but for where it has an effect holds on every machine that has kernels."""
+    if "isa" not in request.fixturenames:
+        monkeypatch.setattr(library, "halves_are_quicker", lambda: library.load() is not None)
+
+
 @pytest.fixture
 def no_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(library.VARIABLE, "none")
@@ -52,6 +59,7 @@ def trained(task: Any, examples: list[Any], settings: Settings, **how: Any) -> d
 # ---------------------------------------------------------------------- where it holds
 
 
+@needs_kernels
 @pytest.mark.parametrize("settings", [HALF, SINGLE], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("around", ["float32", "bfloat16"])
 def test_it_holds_in_the_steps_and_nowhere_else_whatever_holds_around(
@@ -77,6 +85,7 @@ def test_it_holds_in_the_steps_and_nowhere_else_whatever_holds_around(
     assert seen == {"loss": {half}, "predict": {False}, "events": {around == "bfloat16"}}
 
 
+@needs_kernels
 def test_what_a_budget_measures_is_what_will_run(scripted: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     task, numbers = scripted([0.1] * 999)
     seen: list[tuple[str, bool]] = []
@@ -177,6 +186,22 @@ def test_it_has_an_effect_on_the_cpu_in_float32(sentences: Made, tagger: Made) -
     assert in_effect(task.float().to("meta"), HALF) == "float32"
 
 
+def test_it_has_an_effect_with_the_kernels_that_have_instructions_for_it_alone(
+    sentences: Made, tagger: Made, same: Same, isa: str
+) -> None:
+    examples = sentences(32)
+    half, single = (trained(tagger(examples), examples, settings) for settings in (HALF, SINGLE))
+    gains = isa in ("amx", "avx512bf16")
+    assert same(half, single) is not gains
+    plan = next(fit(tagger(examples), examples, examples, settings=HALF))
+    assert isinstance(plan, Planned)
+    assert plan.precision == ("bfloat16" if gains else "float32")
+    told = console_training._planned(plan, build("tagger", "", {"precision": "bfloat16"}))
+    stays = f"; in float32: precision=bfloat16 is for kernels that gain by it; here: {library.why()}"
+    assert f"; here: {isa} (" in stays
+    assert told.endswith("; in bfloat16" if gains else stays)
+
+
 def test_without_kernels_it_has_none_and_the_plan_says_so(
     sentences: Made, tagger: Made, same: Same, no_kernels: None
 ) -> None:
@@ -187,7 +212,8 @@ def test_without_kernels_it_has_none_and_the_plan_says_so(
     assert isinstance(plan, Planned)
     assert plan.precision == "float32"
     told = console_training._planned(plan, build("tagger", "", {"precision": "bfloat16"}))
-    assert told.endswith("; in float32: precision=bfloat16 is for compiled kernels; here: none (UNROLLED_KERNELS=none)")
+    stays = "; in float32: precision=bfloat16 is for kernels that gain by it; here: "
+    assert told.endswith(f"{stays}none (UNROLLED_KERNELS=none)")
     assert "float32" not in console_training._planned(plan, build("tagger", ""))
 
 

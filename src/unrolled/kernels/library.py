@@ -259,6 +259,12 @@ def _torchs_threads() -> tuple[int | None, ...]:
     return None, None, None
 
 
+def halves_are_quicker() -> bool:
+    """Whether the kernels that run multiply bfloat16 faster than float32: those with instructions for it."""
+    library = load()
+    return library is not None and library.unrolled_isa().decode() in ("amx", "avx512bf16")
+
+
 def why() -> str:
     """Which kernels run, and why, for people."""
     library = load()

@@ -117,6 +117,7 @@ class _Run:
         self.feed = task.feed(train, elements=of.batch_elements, rows=of.batch_rows, seed=seed)
         self.layers = task.layer_groups()
         self.parameters = [p for layer in self.layers for p in layer]
+        self.precision = in_effect(task, settings)
         self.engine = optimizer.make(self.layers, settings)
         self.schedule = Schedule(settings)
         self.average = averaging.make(task, settings)
@@ -159,8 +160,8 @@ class _Run:
     def planned(self) -> Planned:
         c = self.counters
         steps = math.ceil(c["epochs"] * len(self.pieces))
-        precision = in_effect(self.task, self.settings)
-        return Planned(c["epochs"], steps, len(self.train), self.feed.elements, c["expected"], c["step"], precision)
+        sizes = (len(self.train), self.feed.elements)
+        return Planned(c["epochs"], steps, *sizes, c["expected"], c["step"], self.precision)
 
     # ------------------------------------------------------------------ the loop
 
@@ -234,7 +235,7 @@ class _Run:
         self.task.progress = self.progress
         self.thaw(self.progress)
         self.engine.zero_grad()
-        with fused.precision(self.settings.precision), torch.random.fork_rng(devices=[]):
+        with fused.precision(self.precision), torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.random)
             batch = self.task.collate(encoded)
             loss = self.task.loss_after(batch, self.carried) if self.feed.carries else self.task.loss(batch)

@@ -32,8 +32,9 @@ class Settings:
             (NT-ASGD, Merity, Keskar & Socher 2018, arXiv:1708.02182).
         average_decay: of `exponential`, per step.
         precision: what the compiled kernels multiply in the steps: `float32`, or numbers rounded to `bfloat16`, which
-            is quicker. Without the kernels it changes nothing (`training.precision`). Weights, sums and states are
-            float32 in either case, and so is all that is computed with the model afterwards, the checks included.
+            is quicker where the processor has instructions for it; elsewhere, and without the kernels, it changes
+            nothing (`training.precision`). Weights, sums and states are float32 in either case, and so is all that is
+            computed with the model afterwards, the checks included.
         layer_decay: where a task begins with a trained encoder, the learning rate of each of its layers is that of the
             one above times this (Howard & Ruder 2018, arXiv:1801.06146, section 3.2).
         unfreeze: there, the share of the training within which the encoder's layers begin to learn, one after the
