@@ -311,7 +311,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to open the page with")
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_opens_in_a_browser_without_an_error(width: int, tmp_path: Path) -> None:
+def test_the_page_opens_in_a_browser_without_an_error_and_its_keys_hide_traces(width: int, tmp_path: Path) -> None:
     assert CHROMIUM is not None
     model, path = made("tagger", tmp_path)
     reporting.report(model, path, path).save(tmp_path / "a.html")
@@ -328,5 +328,22 @@ def test_the_page_opens_in_a_browser_without_an_error(width: int, tmp_path: Path
     dom, complaints = told(tmp_path / "a.html")
     assert complaints == []
     assert dom.count('class="main-svg"') > 4
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    clicked = """<script>
+      const keys = [...document.querySelectorAll(".keys[data-plot=flow] button")];
+      const seen = () => document.querySelectorAll("#plot-flow .scatterlayer .trace").length;
+      const before = seen();
+      keys[0].click();
+      const after = seen();
+      keys[0].click();
+      document.title = [keys[0].ariaPressed, keys.length, before, after, seen()].join(" ");
+    </script>"""
+    open_to_scripts = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", page, count=1)
+    (tmp_path / "clicked.html").write_text(open_to_scripts + clicked, encoding="utf-8")
+    dom, complaints = told(tmp_path / "clicked.html")
+    assert complaints == []
+    pressed, *counts = re.findall(r"<title>(.*?)</title>", dom)[0].split()
+    keys, before, after, again = map(int, counts)
+    assert (pressed, before, after, again) == ("true", 3 * keys, 3 * keys - 3, 3 * keys)
     (tmp_path / "bad.html").write_text("<script>console.error('heard')</script>")
     assert "heard" in told(tmp_path / "bad.html")[1][0]

@@ -7,7 +7,7 @@ and the page's own few lines give them the colours of day or night.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,6 @@ def _curves(report: Report, plots: Plots) -> tuple[str, str, str] | None:
             "tickformat": ".3~f",
             "automargin": True,
         },
-        "legend": {"orientation": "h", "y": 1.12},
     }
     kept = [row for row in rows if row.get("best")]
     note = f"Kept: the weights after {kept[-1]['epoch']:.2f} epochs." if kept else ""
@@ -123,11 +122,10 @@ def _gradients(report: Report, plots: Plots) -> tuple[str, str, str] | None:
             "type": "log",
             "title": {"text": "gradient that is left"},
             "exponentformat": "power",
-            "dtick": 1,
+            "dtick": _decades(data),
         },
-        "legend": {"orientation": "h", "y": -0.25},
     }
-    place = plots.place("flow", [("", {"data": data, "layout": layout})], height=420, says="gradient against distance")
+    place = plots.place("flow", [("", {"data": data, "layout": layout})], height=380, says="gradient against distance")
     found = "".join(
         f"<tr><td>{text(f.where)}</td><td><b>{text(f.kind)}</b></td><td>{text(f.because)}</td></tr>"
         for f in report.findings
@@ -138,6 +136,13 @@ def _gradients(report: Report, plots: Plots) -> tuple[str, str, str] | None:
         "examples, and the range of eight in ten. A straight line down is a gradient that vanishes."
     )
     return _section("gradients", "Gradient flow", note, place + (table if found else ""))
+
+
+def _decades(traces: Sequence[Mapping[str, Any]]) -> int:
+    """From one label of a logarithmic axis to the next, so that there are eight at most."""
+    shown = [value for trace in traces for value in trace["y"] if value]
+    span = math.log10(max(shown) / min(shown)) if shown else 0.0
+    return max(1, math.ceil(span / 8))
 
 
 def _memory(report: Report, plots: Plots) -> tuple[str, str, str] | None:
@@ -331,7 +336,6 @@ def _calibration(report: Report, plots: Plots) -> tuple[str, str, str] | None:
     layout = {
         "xaxis": {"title": {"text": "confidence"}, "range": [0, 1.02]},
         "yaxis": {"title": {"text": "share that is right"}, "range": [0, 1.02]},
-        "legend": {"orientation": "h", "y": 1.12},
     }
     mood = "too sure of itself" if found.temperature > 1 else "too modest"
     note = (

@@ -29,7 +29,7 @@ class Plots:
         choice = f'<label>show <select data-plot="{name}">{several}</select></label>' if len(variants) > 1 else ""
         return (
             f'{choice}<div class="plot" id="plot-{name}" role="img" aria-label="{text(says)}" '
-            f'style="height:{height}px"></div>'
+            f'style="height:{height}px"></div>{_keys(name, variants[0][1])}'
         )
 
     def script(self) -> str:
@@ -38,6 +38,18 @@ class Plots:
         data = json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
         engine = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
         return f"{engine}\n;const PLOTS = {data};\n{SCRIPT}"
+
+
+def _keys(name: str, plot: Plot) -> str:
+    """The legend of a plot with several named traces, a button each: outside of it, where there is room for many."""
+    named = [trace["name"] for trace in plot["data"] if "name" in trace]
+    if len(named) < 2:
+        return ""
+    buttons = "".join(
+        f'<button type="button" aria-pressed="true" data-trace="{text(each)}"><i></i>{text(each)}</button>'
+        for each in named
+    )
+    return f'<p class="keys" data-plot="{name}">{buttons}</p>'
 
 
 def line(x: Sequence[Any], y: Sequence[Any], name: str, color: str, **more: Any) -> dict[str, Any]:

@@ -18,6 +18,11 @@ section > p { margin: 0 0 .8rem; color: var(--soft); max-width: 46rem; }
 .figures dt { color: var(--soft); font-size: .85rem; }
 .figures dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .plot { width: 100%; overflow: hidden; }
+section > p.keys { display: flex; flex-wrap: wrap; gap: .2rem .9rem; max-width: none; }
+.keys button { font: inherit; font-size: .88rem; padding: .15rem 0; color: var(--ink); background: none; border: 0;
+  cursor: pointer; overflow-wrap: anywhere; text-align: start; }
+.keys button[aria-pressed="false"] { color: var(--soft); text-decoration: line-through; }
+.keys i { display: inline-block; width: 1.1rem; height: .2rem; margin-inline-end: .4rem; vertical-align: middle; }
 label { display: block; color: var(--soft); margin: 0 0 .4rem; }
 select { max-width: 100%; font: inherit; padding: .25rem .4rem; color: var(--ink); background: var(--paper);
   border: 1px solid var(--line); border-radius: .4rem; }
@@ -65,22 +70,35 @@ SCRIPT = """
   };
   const axis = () => ({gridcolor: color("line"), zerolinecolor: color("line"), linecolor: color("line"),
     fixedrange: matchMedia("(pointer: coarse)").matches});
+  const hidden = new Set(), key = (plot, trace) => plot + "/" + trace;
   const drawn = (name, number) => {
     const plot = PLOTS[name][number], layout = painted(plot.layout);
-    const whole = {width: document.getElementById("plot-" + name).clientWidth, hovermode: "closest",
+    const whole = {width: document.getElementById("plot-" + name).clientWidth, hovermode: "closest", showlegend: false,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: {color: color("ink"), family: "system-ui, sans-serif", size: 13},
       modebar: {bgcolor: "rgba(0,0,0,0)", color: color("soft"), activecolor: color("blue")},
       margin: {l: 62, r: plot.layout.yaxis2 ? 72 : 14, t: 34, b: 54}, ...layout};
     for (const key of ["xaxis", "yaxis", "yaxis2"])
       if (layout[key]) whole[key] = {...axis(), ...layout[key]};
-    const data = painted(plot.data).map(trace => trace.type === "heatmap" ?
+    const traces = painted(plot.data).map(trace =>
+      ({...trace, visible: !hidden.has(key(name, trace.legendgroup || trace.name))}));
+    const data = traces.map(trace => trace.type === "heatmap" ?
       {colorbar: {thickness: 10, outlinewidth: 0}, ...trace,
         text: trace.names ? trace.z.map(() => trace.names) : trace.text} : trace);
     Plotly.react("plot-" + name, data, whole, {displaylogo: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d"]});
+    document.querySelectorAll(`.keys[data-plot="${name}"] button`).forEach(button => {
+      const {line} = traces.find(trace => trace.name === button.dataset.trace);
+      button.firstElementChild.style.background = line.color;
+    });
   };
   const chosen = {};
+  document.querySelectorAll(".keys button").forEach(button => button.addEventListener("click", () => {
+    const {plot} = button.parentElement.dataset, which = key(plot, button.dataset.trace);
+    const shown = hidden.delete(which) || !hidden.add(which);
+    button.setAttribute("aria-pressed", shown);
+    drawn(plot, chosen[plot] || 0);
+  }));
   const all = () => Object.keys(PLOTS).forEach(name => drawn(name, chosen[name] || 0));
   document.querySelectorAll("select[data-plot]").forEach(select => select.addEventListener("change", () => {
     chosen[select.dataset.plot] = +select.value;
