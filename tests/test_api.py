@@ -120,6 +120,21 @@ def test_the_recipe_of_a_run_by_the_clock_gives_the_same_weights_too(data: Path,
     assert same(tmp_path / "a", tmp_path / "b")
 
 
+def test_the_recipe_of_a_run_whose_time_changed_its_plan_gives_the_same_weights_too(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unrolled.training.budget.epochs_for", lambda *_: (1000.0, 1.0))
+    run(replace(recipe(data, tmp_path / "a"), minutes=0.02))
+    text = (tmp_path / "a" / "training.toml").read_text()
+    assert "\n# It was slower: up to the steps under [plans] other epochs were planned.\n" in text
+    again = from_toml(tmp_path / "a" / "training.toml")
+    assert again.plans[min(again.plans)] == 1000.0
+    assert again.training.epochs < 1000.0
+    run(replace(again, output=str(tmp_path / "b")))
+    assert same(tmp_path / "a", tmp_path / "b")
+    assert from_toml(tmp_path / "b" / "training.toml").plans == again.plans
+
+
 def test_another_seed_gives_other_weights(model: Path, data: Path, tmp_path: Path) -> None:
     run(replace(recipe(data, tmp_path / "m"), seed=2))
     assert not same(model, tmp_path / "m")

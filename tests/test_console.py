@@ -67,6 +67,18 @@ def test_a_plan_and_a_check_are_one_line_each() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (Planned(6.0, 60, 9, 9, 60.0, 10, before=((10, 50.0),)), "slower: 6.0 epochs are planned now, 60 steps in all"),
+        (Planned(9.0, 90, 9, 9, 60.0, 20, before=((10, 50.0), (20, 6.0))), "quicker: 9.0 epochs are planned now"),
+        (Planned(2.5, 25, 9, 9, 60.0, 25, before=((25, 3.0),)), "the time is over after 2.5 epochs"),
+    ],
+)
+def test_another_plan_is_told(plan: Planned, words: str) -> None:
+    assert words in console_training._replanned(plan)
+
+
 def test_what_is_prepared_moves_the_bar_and_the_plan_puts_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
     from unrolled.api import Finished
     from unrolled.recipe import build

@@ -144,11 +144,18 @@ def options_of(task: str) -> Any:
     data=st.data(),
     seed=st.integers(0, 2**63 - 1),
     minutes=st.none() | st.floats(1e-3, 1e5),
+    plans=st.dictionaries(st.integers(1, 2**53), st.floats(1e-6, 1e6), max_size=3),
 )
 def test_a_recipe_is_read_back_as_it_was_written(
-    task: str, data: Any, seed: int, minutes: float | None, tmp_path_factory: pytest.TempPathFactory
+    task: str,
+    data: Any,
+    seed: int,
+    minutes: float | None,
+    plans: dict[int, float],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    made = build(task, data.draw(st.text(min_size=1)), data.draw(options_of(task)), seed=seed, minutes=minutes)
+    given: dict[str, Any] = {"seed": seed, "minutes": minutes, "plans": plans}
+    made = build(task, data.draw(st.text(min_size=1)), data.draw(options_of(task)), **given)
     path = tmp_path_factory.getbasetemp() / "recipe.toml"
     path.write_text(made.to_toml(), encoding="utf-8", newline="")
     again = from_toml(path)
@@ -157,6 +164,7 @@ def test_a_recipe_is_read_back_as_it_was_written(
     assert dict(again.reading) == {name: value for name, value in made.reading.items() if name not in left_out}
     assert (again.task, again.data, again.seed, again.minutes) == (made.task, made.data, made.seed, made.minutes)
     assert dict(again.model) == dict(made.model)
+    assert dict(again.plans) == plans
 
 
 def toml(tmp_path: Path, text: str) -> Path:
@@ -174,6 +182,14 @@ def toml(tmp_path: Path, text: str) -> Path:
         ('task=3\ndata="x"', ["option 'task' takes str, not 3"]),
         ('task="taggr"\ndata="x"', ["unknown task 'taggr'; did you mean 'tagger'?"]),
         ('task="tagger"\ndata="x"\nmodel=3', ["option 'model' takes key:value,…, not 3"]),
+        (
+            'task="tagger"\ndata="x"\n[plans]\nx=3.0',
+            ["option 'plans' takes key:value,…, not {'x': 3.0}"],
+        ),
+        (
+            'task="tagger"\ndata="x"\n[plans]\n3=-1.0',
+            ["plans has steps and epochs, which must be more than 0"],
+        ),
         (
             'task="tagger"\ndata="x"\n[model]\nlayrs=1\n[training]\nepochs="many"',
             ["unknown option 'layrs'; did you mean 'layers'?", "option 'epochs' takes float, not 'many'"],

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from unrolled.model import Model, load, model_class, read_json, reader_keywords
 from unrolled.recipe import Recipe, from_toml
 from unrolled.tasks.base import Task
 from unrolled.training import resume
-from unrolled.training.events import Check, Event, Planned, Step
+from unrolled.training.events import Check, Event, Planned, Replanned, Step
 from unrolled.training.fit import fit
 from unrolled.training.history import FILE, History
 
@@ -135,25 +135,27 @@ def _train(
         minutes=recipe.minutes,
         checkpoints=None if folder is None else folder / CHECKPOINTS,
         resumed=resumed,
+        plans=recipe.plans,
     )
-    precision = "float32"
+    plan = None
     for event in events:
         if isinstance(event, Planned):
-            precision = event.precision
-            recipe = replace(recipe, training=replace(recipe.training, epochs=event.epochs))
+            plan = event
             history.forget_after(event.done)
+        if isinstance(event, Replanned):
+            plan = event.plan
         if isinstance(event, Check):
             history.add(event)
             if folder is not None:
                 if event.best:
-                    bundle.save(task, folder, beside=card.beside(task, recipe, history, precision=precision))
+                    bundle.save(task, folder, beside=card.beside(task, recipe, history, plan=plan))
                 write_whole(folder / FILE, history.to_csv())
         yield event
     model = model_class(recipe.task)(task, reading=recipe.reading)
     test = None
     if loaded.test:
         test = model.evaluate(loaded.test, unseen="count")["metrics"]
-    model._beside = card.beside(task, recipe, history, finished=True, test=test, precision=precision)
+    model._beside = card.beside(task, recipe, history, finished=True, test=test, plan=plan)
     if folder is not None:
         model.save_pretrained(folder)
         resume.remove(folder / CHECKPOINTS)

@@ -11,6 +11,7 @@ from typing import Any
 
 from unrolled.recipe import Recipe
 from unrolled.tasks.base import Task
+from unrolled.training.events import Planned
 from unrolled.training.history import FILE, History
 
 METRICS, TRAINING, PICTURE, README, READING = (
@@ -29,7 +30,7 @@ def beside(
     *,
     finished: bool = False,
     test: Mapping[str, float] | None = None,
-    precision: str = "float32",
+    plan: Planned | None = None,
 ) -> dict[str, bytes]:
     """The files that go with a model, name -> content.
 
@@ -39,9 +40,9 @@ def beside(
         history: its checks; the picture and the recipe in TOML are of a training that had some.
         finished: whether the training is over; the picture is drawn then, once.
         test: figures on a part of the data that was held out, where there is one.
-        precision: what its steps multiplied, which the recipe only wishes.
+        plan: of a training that had one: its epochs, and what its steps multiplied, which the recipe only wishes.
     """
-    figures = {"validation": history.best, "finished": finished, "steps_in": precision}
+    figures = {"validation": history.best, "finished": finished, "steps_in": plan.precision if plan else "float32"}
     files = {
         METRICS: _json(figures if test is None else {**figures, "test": dict(test)}),
         READING: _json(dict(recipe.reading)),
@@ -50,16 +51,20 @@ def beside(
     if history.rows:
         files[FILE] = history.to_csv()
     if history.rows and recipe.data:
-        files[TRAINING] = _resolved(recipe).encode()
+        files[TRAINING] = _resolved(recipe, plan).encode()
     if history.rows and finished:
         files[PICTURE] = history.to_png(task.metric)
     return files
 
 
-def _resolved(recipe: Recipe) -> str:
+def _resolved(recipe: Recipe, plan: Planned | None) -> str:
     head = "# The recipe with its plan: trained again from here, the same machine gives the same weights.\n"
     budget = "" if recipe.minutes is None else f"# The epochs were planned for {recipe.minutes:g} minutes.\n"
-    return head + budget + replace(recipe, minutes=None, output=None).to_toml()
+    training, plans = recipe.training, recipe.plans
+    if plan is not None:
+        training, plans = replace(training, epochs=plan.epochs), dict(plan.before)
+        budget += "# It was slower: up to the steps under [plans] other epochs were planned.\n" if plans else ""
+    return head + budget + replace(recipe, minutes=None, output=None, training=training, plans=plans).to_toml()
 
 
 def _readme(task: Task, recipe: Recipe, best: Mapping[str, float], test: Mapping[str, float] | None) -> str:

@@ -13,7 +13,7 @@ from rich.table import Column
 from unrolled.api import Finished
 from unrolled.kernels import library
 from unrolled.recipe import Recipe
-from unrolled.training.events import Check, Planned, Prepared, Step
+from unrolled.training.events import Check, Planned, Prepared, Replanned, Step
 
 err = Console(stderr=True, highlight=False)
 
@@ -71,6 +71,9 @@ class Drawn:
             err.print(_planned(event, self.recipe), soft_wrap=True)
             self.pace = _Pace()
             self.bar.update(self.line, completed=0.0, description="training")
+        elif isinstance(event, Replanned):
+            err.print(_replanned(event.plan), soft_wrap=True)
+            self.pace.first = None
         elif isinstance(event, Step):
             self.bar.update(self.line, completed=event.progress, description=self.pace.words(event))
         elif isinstance(event, Check):
@@ -105,6 +108,13 @@ def _planned(plan: Planned, recipe: Recipe) -> str:
         f"training a {recipe.task} on {count(plan.examples, 'example')} of {count(plan.elements, 'element')}: "
         f"{plan.epochs:.1f} epochs, {count(plan.steps, 'step')}{time}{again}{_precision(plan, recipe)}"
     )
+
+
+def _replanned(plan: Planned) -> str:
+    if plan.steps == plan.done:
+        return f"the time is over after {plan.epochs:.1f} epochs"
+    now = "slower" if plan.epochs < plan.before[-1][1] else "quicker"
+    return f"it has become {now}: {plan.epochs:.1f} epochs are planned now, {count(plan.steps, 'step')} in all"
 
 
 def _precision(plan: Planned, recipe: Recipe) -> str:

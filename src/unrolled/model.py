@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -24,7 +24,7 @@ from unrolled.lookup import find
 from unrolled.recipe import READING, Recipe, build, deciding_options, reading_options
 from unrolled.state import State
 from unrolled.tasks.base import Streamer, Task
-from unrolled.training.events import Check, Planned
+from unrolled.training.events import Check, Planned, Replanned
 from unrolled.training.fit import fit
 from unrolled.training.history import FILE, History
 
@@ -106,15 +106,16 @@ class Model:
             raise BadData("there are no training examples")
         torch.manual_seed(seed)
         task = recipe.prepared(examples)
-        history, precision = History(), "float32"
+        history, plan = History(), None
         for event in fit(task, examples, valid, settings=recipe.training, seed=seed, minutes=minutes):
             if isinstance(event, Planned):
-                precision = event.precision
-                recipe = replace(recipe, training=replace(recipe.training, epochs=event.epochs))
+                plan = event
+            if isinstance(event, Replanned):
+                plan = event.plan
             if isinstance(event, Check):
                 history.add(event)
         self._task, self.reading = task, dict(recipe.reading)
-        self._beside = card.beside(task, recipe, history, finished=True, precision=precision)
+        self._beside = card.beside(task, recipe, history, finished=True, plan=plan)
         return self
 
     def predict(self, inputs: Any, **options: Any) -> Any:

@@ -46,6 +46,7 @@ class Recipe:
         reading: columns and format of the data files.
         model: the task's options.
         training: the settings.
+        plans: of a training whose time has changed its plan, as `fit` takes them.
     """
 
     task: str
@@ -56,6 +57,7 @@ class Recipe:
     reading: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
     training: Settings = field(default_factory=Settings)
+    plans: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def task_class(self) -> type[Task]:
@@ -92,6 +94,7 @@ class Recipe:
             "reading": dict(self.reading),
             "model": dict(self.model),
             "training": asdict(self.training),
+            "plans": {str(step): epochs for step, epochs in self.plans.items()} or None,
         }
         return tomlkit.dumps(_without_none(whole))
 
@@ -104,6 +107,7 @@ def build(
     output: str | Path | None = None,
     seed: int = 1,
     minutes: float | None = None,
+    plans: Mapping[int, float] | None = None,
 ) -> Recipe:
     """A recipe from names and values, the values as strings or as they are.
 
@@ -129,6 +133,8 @@ def build(
         problems.append(f"minutes must be more than 0, not {minutes:g}")
     if seed < 0 or seed >= 2**63:
         problems.append(f"seed must be 0 or more, and less than 2^63, not {seed}")
+    if not all(step > 0 and epochs > 0 for step, epochs in (plans or {}).items()):
+        problems.append("plans has steps and epochs, which must be more than 0")
     try:
         training = Settings(**{**kind.settings, **found["training"]})
     except BadOption as error:
@@ -144,6 +150,7 @@ def build(
         reading=found["reading"],
         model=found["model"],
         training=training,
+        plans=dict(plans or {}),
     )
 
 
@@ -155,7 +162,7 @@ def from_toml(path: str | Path) -> Recipe:
         raise BadOption(f"cannot read the recipe {path}: {error.strerror or error}") from None
     except (UnicodeDecodeError, TOMLKitError) as error:
         raise BadOption(f"{path} is not a recipe in TOML: {error}") from None
-    entries = get_type_hints(Recipe) | dict.fromkeys(SECTIONS, dict[str, Any])
+    entries = get_type_hints(Recipe) | dict.fromkeys(SECTIONS, dict[str, Any]) | {"plans": dict[int, float]}
     problems = [f"{name!r} is missing" for name in ("task", "data") if name not in whole]
     values: dict[str, Any] = {}
     for name, value in whole.items():

@@ -101,6 +101,26 @@ def test_a_budget_too_small_for_anything_is_a_step_or_a_little_more(plan: Planne
     assert epochs == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("planned", "took", "left", "expected"),
+    [
+        (10.0, 20.0, 80.0, 10.0),  # 2 of 10 epochs in a fifth of the time
+        (10.0, 20.0, 78.0, 10.0),  # about
+        (10.0, 40.0, 60.0, 5.0),  # half as fast
+        (5.0, 20.0, 80.0, 10.0),  # as fast as ever again
+        (5.0, 10.0, 90.0, 10.0),  # and faster: never more than the first plan
+        (10.0, 20.0, 0.0, 2.0),
+        (10.0, 20.0, -9.0, 2.0),
+        (8.0, 0.0, 9.0, 10.0),
+    ],
+)
+def test_the_pace_so_far_says_which_epochs_are_in_time(
+    planned: float, took: float, left: float, expected: float
+) -> None:
+    found = budget.epochs_in_time(planned, first=10.0, done=2.0, took=took, left=left)
+    assert found == pytest.approx(expected)
+
+
 def test_measuring_leaves_the_task_and_the_random_stream_as_they_were(
     sentences: Callable[..., list[TaggedTokens]],
     tagger: Callable[..., Any],

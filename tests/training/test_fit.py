@@ -239,46 +239,6 @@ def test_without_patience_it_goes_on_to_the_end(scripted: Made) -> None:
     assert len(of(Check, list(fit(task, numbers, numbers, settings=Settings(epochs=8, checks=8))))) == 8
 
 
-def test_the_time_limit_ends_it_with_a_check(scripted: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    task, numbers = scripted([0.1 * k for k in range(1, 99)])
-    now = [0.0]
-    monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    events = []
-    # The plan was made on an idle machine, and then a step takes ten seconds.
-    monkeypatch.setattr("unrolled.training.budget.epochs_for", lambda *_: (50.0, 55.0))
-    for event in fit(task, numbers, numbers, settings=Settings(epochs=99, checks=1), minutes=1):
-        events.append(event)
-        now[0] += 10.0 * isinstance(event, Step)
-    assert events[0] == Planned(epochs=50.0, steps=50, examples=4, elements=4, seconds=55.0)
-    assert len(of(Step, events)) == 7  # the first step that ends after 60 seconds is the last
-    assert isinstance(events[-1], Check)
-    assert events[-1].step == 7
-    assert events[-1].seconds == 70.0
-
-
-def test_a_time_limit_is_kept_across_a_resume(scripted: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    now = [0.0]
-    monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    monkeypatch.setattr("unrolled.training.budget.epochs_for", lambda *_: (50.0, 55.0))
-    settings = Settings(epochs=99, checks=1, checkpoint_seconds=0)
-
-    def steps(resumed: bool) -> int:
-        task, numbers = scripted([0.1 * k for k in range(1, 99)])
-        events = fit(task, numbers, numbers, settings=settings, minutes=1, checkpoints=tmp_path, resumed=resumed)
-        count = 0
-        for event in events:
-            if isinstance(event, Step):
-                count, now[0] = event.step, now[0] + 10.0
-            if count == 4 and isinstance(event, Saved) and not resumed:
-                break
-        events.close()
-        return count
-
-    assert steps(resumed=False) == 4
-    now[0] += 10_000.0  # the pause between two runs does not count
-    assert steps(resumed=True) == 7
-
-
 def test_a_minute_budget_plans_and_ends_in_time(sentences: Sentences, tagger: SomeTask) -> None:
     examples = sentences(8)
     events = list(fit(tagger(examples), examples, examples, settings=Settings(epochs=1e6, batch_rows=4), minutes=0.02))

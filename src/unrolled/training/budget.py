@@ -28,6 +28,9 @@ TURNS = 2
 KEPT_BACK = 0.07
 """The share of the budget kept back for what was not timed: saving, a machine that gets slower."""
 
+CLOSE = 0.03
+"""Plans that differ by less are the same one."""
+
 
 def epochs_for(
     task: Task,
@@ -55,6 +58,21 @@ def epochs_for(
     epochs = min(many if many > settings.checks else min(few, settings.checks), settings.epochs)
     epochs = max(epochs, 1 / len(pieces))
     return epochs, epochs * per_epoch + max(epochs, settings.checks) * per_check
+
+
+def epochs_in_time(epochs: float, *, first: float, done: float, took: float, left: float) -> float:
+    """The epochs of the whole training that its time pays for at the pace so far; `epochs` where they are about right.
+
+    Args:
+        epochs: that are planned now.
+        first: that were planned before the first step: never more than these.
+        done: so far; took: in so many seconds.
+        left: seconds of the budget.
+    """
+    if left <= 0:
+        return done
+    planned = min(done + left * done / took, first) if took > 0 else first
+    return epochs if abs(planned - epochs) < CLOSE * epochs else planned
 
 
 def _seconds_an_epoch(trial: Task, feed: Feed, pieces: Sequence[Piece], settings: Settings) -> float:

@@ -22,7 +22,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Planned:
-    """How far the training will go; fixed before the first step, so that the same plan gives the same weights.
+    """How far the training will go, said before the first step: the same plan gives the same weights.
 
     Attributes:
         epochs: passes over the training examples, maybe a fraction.
@@ -31,6 +31,7 @@ class Planned:
         seconds: what it is expected to take, where it was measured for a time budget; else None.
         done: steps that were done before, where the training is resumed.
         precision: what the kernels of this machine multiply in the steps, `float32` or `bfloat16`.
+        before: the plans before this one, (step, epochs) each: up to that step it followed that many (`Replanned`).
     """
 
     epochs: float
@@ -40,6 +41,23 @@ class Planned:
     seconds: float | None
     done: int = 0
     precision: str = "float32"
+    before: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Replanned:
+    """The machine is slower than it was measured, or no longer so slow: the time pays for other epochs than planned.
+
+    The schedule is stretched or shortened with them, so that it ends when the time does. It comes before a check.
+    Where the time is over, it is the epochs that were done.
+
+    Attributes:
+        step: the last one that followed the plan before.
+        plan: the one from here on, of the whole training.
+    """
+
+    step: int
+    plan: Planned
 
 
 @dataclass(frozen=True)
@@ -113,4 +131,4 @@ class Saved:
     path: str
 
 
-Event = Prepared | Planned | Step | Check | Looked | Saved
+Event = Prepared | Planned | Replanned | Step | Check | Looked | Saved

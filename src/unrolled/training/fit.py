@@ -1,7 +1,7 @@
 """Training, as a generator that yields what happened. It prints nothing and calls nobody back.
 
     for event in fit(task, train, valid, minutes=5, checkpoints=folder):
-        match event: Prepared | Planned | Step | Check | Looked | Saved
+        match event: Prepared | Planned | Replanned | Step | Check | Looked | Saved
 
 Every random choice flows from `seed`: the order of the batches from (seed, epoch), dropout from a random stream of the
 training's own. Torch's stream is left where it was, and what is drawn from it between two events changes nothing. Nor
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from unrolled.errors import BadData
 from unrolled.state import State
 from unrolled.tasks.base import Loss, Task
 from unrolled.training import averaging, budget, clip, heap, optimizer, resume
-from unrolled.training.events import Check, Event, Looked, Planned, Prepared, Saved, Step
+from unrolled.training.events import Check, Event, Looked, Planned, Prepared, Replanned, Saved, Step
 from unrolled.training.look import Look, Looks
 from unrolled.training.precision import in_effect
 from unrolled.training.schedule import Schedule
@@ -50,6 +50,7 @@ def fit(
     resumed: bool = False,
     look: Look | None = None,
     look_share: float = 0.03,
+    plans: Mapping[int, float] | None = None,
 ) -> Iterator[Event]:
     """Train a task; afterwards it carries the best weights that a check has seen.
 
@@ -58,12 +59,15 @@ def fit(
         train, valid: examples with their blanks filled in; the best weights are chosen on `valid`.
         settings: how to train; the defaults where None.
         seed: of the batches' order and of dropout.
-        minutes: a budget. The epochs that it pays for, at most `settings.epochs`, are measured before the first step.
+        minutes: a budget. The epochs that it pays for, at most `settings.epochs`, are measured before the first step,
+            and fewer are planned at a check where the machine turns out to be slower.
         checkpoints: a folder; without one nothing is written.
         resumed: go on from the folder's last checkpoint where there is one. The weights that come out are bit for
             bit those of the run that was never interrupted.
         look: is called with the task after some of the steps, the first among them; what it gives is yielded.
         look_share: of the training's time that looks may take, from the second on; they change nothing else.
+        plans: to repeat a run whose time has changed its plan: step -> the epochs that were planned up to it; behind
+            the last of these steps the settings' epochs hold. With `minutes` they mean nothing.
 
     Raises:
         BadData: no examples, or one without its blank filled in.
@@ -72,7 +76,9 @@ def fit(
         BadModel: the checkpoint is damaged.
         CannotWrite: a checkpoint cannot be written; the last one is unchanged.
     """
-    run = _Run(task, train, valid, settings or Settings(), seed, minutes, checkpoints, Looks(look, look_share))
+    run = _Run(
+        task, train, valid, settings or Settings(), seed, minutes, checkpoints, Looks(look, look_share), plans or {}
+    )
     with heap.kept():
         yield from _train(run, checkpoints, resumed)
 
@@ -107,12 +113,14 @@ class _Run:
         minutes: float | None,
         checkpoints: Path | None,
         looks: Looks,
+        plans: Mapping[int, float],
     ) -> None:
         for name, examples in (("training", train), ("validation", valid)):
             if not len(examples):
                 raise BadData(f"there are no {name} examples")
         self.task, self.train, self.valid, self.settings, self.seed = task, train, valid, settings, seed
         self.minutes, self.checkpoints, self.looks = minutes, checkpoints, looks
+        self.plans = {} if minutes is not None else plans
         of = self.settings
         self.feed = task.feed(train, elements=of.batch_elements, rows=of.batch_rows, seed=seed)
         self.layers = task.layer_groups()
@@ -154,14 +162,33 @@ class _Run:
         if self.minutes is not None:
             left = 60 * self.minutes - (time.perf_counter() - self.since)
             epochs, seconds = budget.epochs_for(self.task, self.feed, self.pieces, self.valid, self.settings, left)
-        self.counters["epochs"], self.counters["expected"] = epochs, seconds
+        elif self.plans:
+            epochs = self.plans[min(self.plans)]
+        self.counters |= {"epochs": epochs, "expected": seconds, "before": [], "begun": self.seconds}
 
     @property
     def planned(self) -> Planned:
         c = self.counters
         steps = math.ceil(c["epochs"] * len(self.pieces))
-        sizes = (len(self.train), self.feed.elements)
-        return Planned(c["epochs"], steps, *sizes, c["expected"], c["step"], self.precision)
+        found = (c["epochs"], steps, len(self.train), self.feed.elements, c["expected"], c["step"])
+        return Planned(*found, self.precision, tuple((step, epochs) for step, epochs in c["before"]))
+
+    def replan(self) -> Iterator[Replanned]:
+        """Another number of epochs, where those of the plan would not end in time, or some can be taken back."""
+        c = self.counters
+        epochs = c["epochs"]
+        if self.minutes is not None and self.progress < 1:
+            took, left = self.seconds - c["begun"], 60 * self.minutes - self.seconds
+            first = c["before"][0][1] if c["before"] else epochs
+            epochs = budget.epochs_in_time(epochs, first=first, done=self.epoch, took=took, left=left)
+            c["expected"] = took + max(left, 0.0)
+        elif c["step"] in self.plans:
+            later = [step for step in self.plans if step > c["step"]]
+            epochs = self.plans[min(later)] if later else self.settings.epochs
+        if epochs != c["epochs"]:
+            c["before"].append([c["step"], c["epochs"]])
+            c["epochs"] = epochs
+            yield Replanned(c["step"], self.planned)
 
     # ------------------------------------------------------------------ the loop
 
@@ -187,10 +214,11 @@ class _Run:
             if seen is not None:
                 yield Looked(step.step, step.progress, *seen, self.seconds)
             out_of_time = self.minutes is not None and self.seconds > 60 * self.minutes
-            if self._checks_passed() > self.counters["checks"] or out_of_time:
+            passed = self._checks_passed()
+            if passed > self.counters["checks"] or out_of_time or step.step in self.plans:
+                self.counters["checks"] = passed
+                yield from self.replan()
                 yield from self._check()
-            if out_of_time:
-                self.counters["stopped"] = "time"
             if self.checkpoints is not None and (
                 self.counters["checked_at"] == self.counters["step"]
                 or time.perf_counter() - self.last_saved > self.settings.checkpoint_seconds
@@ -200,7 +228,7 @@ class _Run:
     def _over(self) -> bool:
         patience = self.settings.patience
         lost = patience > 0 and self.counters["without_better"] >= patience
-        return lost or self.progress >= 1.0 or "stopped" in self.counters
+        return lost or self.progress >= 1.0
 
     def _checks_passed(self) -> int:
         """Checks that the progress so far asks for: one an epoch, or `settings.checks` in all where that is more."""
@@ -272,7 +300,7 @@ class _Run:
             if better:
                 c["best_figure"] = -math.inf if math.isnan(figure) else figure
                 self.best = {name: value.detach().clone() for name, value in self.task.distinct_weights().items()}
-            c["checks"] = self._checks_passed()
+            c["checks"] = max(c["checks"], self._checks_passed())
             c["checked_at"] = c["step"]
             mean = c["loss_sum"] / max(c["decisions"], 1)
             c["loss_sum"], c["decisions"] = 0.0, 0
@@ -303,9 +331,9 @@ class _Run:
         del found["checkpoint_seconds"]
         return json.loads(json.dumps(found))  # as it comes back from a checkpoint
 
-    def _must_be_the_run(self, then: dict[str, Any], planned: float) -> None:
+    def _must_be_the_run(self, then: dict[str, Any], plans: Sequence[float]) -> None:
         now = dict(self._fingerprint)
-        if (now["epochs"], now["minutes"]) == (planned, None):
+        if now["epochs"] in plans and now["minutes"] is None:
             # It is asked for by its plan, as a recipe does that was stored with the model.
             now.update(epochs=then["epochs"], minutes=then["minutes"])
         resume.must_agree(then, now)
@@ -336,7 +364,8 @@ class _Run:
     def restore(self, kept: resume.Checkpoint) -> None:
         """Go on from a checkpoint."""
         counters = dict(kept.counters)
-        self._must_be_the_run(counters.pop("fingerprint"), counters["epochs"])
+        plans = [*(epochs for _, epochs in counters["before"]), counters["epochs"]]
+        self._must_be_the_run(counters.pop("fingerprint"), plans)
         self.schedule.restore(counters.pop("schedule"))
         self.average.count = counters.pop("averaged")
         carried = counters.pop("carried", None)
