@@ -1,12 +1,12 @@
 """The memory tasks at the sizes of Bai, Kolter & Koltun 2018 (arXiv:1803.01271, table 1), beside its columns.
 
     python benchmarks/memory.py --images FOLDER [--tasks adding copy pixels permuted] [--minutes N] [--seed 1]
-        [--precision bfloat16]
+        [--precision bfloat16] [--output FOLDER]
 
 FOLDER holds the four files of MNIST. Each task's data are made, a model of at most 70,000 weights is trained for so
 many minutes at most, what is chosen is chosen by the validation split, and the test split is looked at once. All
 trainings are the command `unrolled train`; the settings stand below. `--precision` is that of the GRUs' products:
-without the instructions of AMX float32 is the faster one.
+without the instructions of AMX float32 is the faster one. Data and models stay in `--output`, where it is given.
 
 adding and copy: the mean squared error, and the mean cross-entropy in nats of an element; pixels: the share of right
 answers. The paper's figures are of its test split at the end of a training of unstated length.
@@ -27,6 +27,8 @@ import torch
 from speed import machine, row, table
 
 from unrolled import api
+from unrolled.data import splits
+from unrolled.recipe import build
 
 MOST = 70_000
 """Weights of a model, at most."""
@@ -44,7 +46,7 @@ class Entry(NamedTuple):
 
 
 COMMON = ("directions=forward", "epochs=500", "dropout=0", "averaging=none")
-PIXELS = (*COMMON, "pooling=last", "cell=gru", "hidden_size=150", "chrono=784")
+PIXELS = (*COMMON, "pooling=last", "cell=gru", "hidden_size=149", "chrono=784")
 PIXELS += ("batch_rows=64", "batch_elements=60000", "learning_rate=3e-3", "checks=12")
 ENTRIES = {
     "adding": Entry(
@@ -98,22 +100,31 @@ def figure(name: str, folder: Path, data: Path) -> str:
     return f"{found['mean_squared_error']:.2g}" if name == "adding" else f"{100 * found['accuracy']:.1f}"
 
 
+def weights(task: str, data: Path, settings: dict[str, Any]) -> int:
+    recipe = build(task, data, settings)
+    loaded = splits.load(data, recipe.example_type(), seed=recipe.seed)
+    return sum(parameter.numel() for parameter in recipe.prepared(loaded.train).parameters())
+
+
 def run(name: str, given: argparse.Namespace, place: Path) -> tuple[str, int, float, Any]:
     """The figure, the weights, the minutes that it took, and what the settings say of the cell."""
     entry = ENTRIES[name]
     data, folder = place / "data", place / "model"
     images = ("--images", str(given.images)) if entry.make[0] == "pixels" else ()
+    place.mkdir(parents=True, exist_ok=True)
     unrolled("make", *entry.make, *images, "--output", str(data), "--seed", str(given.seed))
     minutes = entry.minutes if given.minutes is None else given.minutes
     precision = f"precision={'float32' if name == 'copy' else given.precision}"
-    settings = [word for setting in (*entry.settings, precision) for word in ("--set", setting)]
+    chosen = [*entry.settings, precision]
+    count = weights(entry.task, data, dict(setting.split("=", 1) for setting in chosen))
+    if count > MOST:
+        raise SystemExit(f"{name}: {count:,} weights are more than {MOST:,}")
+    settings = [word for setting in chosen for word in ("--set", setting)]
     begun = time.monotonic()
     unrolled("train", entry.task, "--data", str(data), "--output", str(folder), "--seed", str(given.seed),
              "--minutes", str(minutes), *settings)  # fmt: skip
     took = (time.monotonic() - begun) / 60
     config: dict[str, Any] = json.loads((folder / "config.json").read_bytes())
-    if config["parameters"] > MOST:
-        raise SystemExit(f"{name}: {config['parameters']:,} weights are more than {MOST:,}")
     return figure(name, folder, data), config["parameters"], took, config["options"]["cell"]
 
 
@@ -123,14 +134,15 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=ENTRIES, default=list(ENTRIES))
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path)
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     given = parser.parse_args()
     if given.images is None and {"pixels", "permuted"} & set(given.tasks):
         parser.error("--images: where are the images?")
     found = {}
     for name in given.tasks:
-        with tempfile.TemporaryDirectory() as place:
-            found[name] = run(name, given, Path(place))
+        with tempfile.TemporaryDirectory() as temporary:
+            found[name] = run(name, given, (given.output or Path(temporary)) / name)
     print(f"\n{machine()}; seed {given.seed}.\n")
     table(["task", "cell", "weights", "minutes", "here", *ENTRIES["adding"].published])
     for name, (value, weights, took, cell) in found.items():

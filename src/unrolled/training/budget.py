@@ -16,7 +16,7 @@ import torch
 
 from unrolled.data.feeds import Feed, Piece
 from unrolled.tasks.base import Task
-from unrolled.training import averaging, clip, optimizer
+from unrolled.training import averaging, clip, optimizer, subnormals
 from unrolled.training.precision import in_effect
 from unrolled.training.settings import Settings
 from unrolled.unroll import fused
@@ -47,7 +47,7 @@ def epochs_for(
     began = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(task)
-        with fused.precision(in_effect(task, settings)):
+        with subnormals.flushed(), fused.precision(in_effect(task, settings)):
             per_epoch = _seconds_an_epoch(trial, feed, pieces, settings)
         with fused.precision("float32"):
             per_check = _seconds_a_check(trial, valid)

@@ -29,7 +29,7 @@ from unrolled.data.long_text import digest_of
 from unrolled.errors import BadData
 from unrolled.state import State
 from unrolled.tasks.base import Loss, Task
-from unrolled.training import averaging, budget, clip, heap, optimizer, resume
+from unrolled.training import averaging, budget, clip, heap, optimizer, resume, subnormals
 from unrolled.training.events import Check, Event, Looked, Planned, Prepared, Replanned, Saved, Step
 from unrolled.training.look import Look, Looks
 from unrolled.training.precision import in_effect
@@ -239,12 +239,13 @@ class _Run:
     def _step(self) -> Step:
         c = self.counters
         piece = self.pieces[c["batch"]]
-        loss, mean, norm = self._gradient(piece)
-        rate = self.settings.learning_rate * self.schedule(self.progress) * self.feed.share(piece)
-        for group in self.engine.param_groups:
-            group["lr"] = rate * group["factor"]
-        self.engine.step()
-        self.average.update()
+        with subnormals.flushed():
+            loss, mean, norm = self._gradient(piece)
+            rate = self.settings.learning_rate * self.schedule(self.progress) * self.feed.share(piece)
+            for group in self.engine.param_groups:
+                group["lr"] = rate * group["factor"]
+            self.engine.step()
+            self.average.update()
         c["step"] += 1
         c["batch"] += 1
         c["loss_sum"] += float(loss.total.detach())

@@ -424,6 +424,7 @@ EXPORT void unrolled_step(int64_t cell, int64_t half, Layer* layer, const float*
       recur(call, me, layer, 1, false, each, halves);
     });
   } else {  // of a single row of few units even this much counts
+    FlushToZero here;
     read_input(call, {0, 1}, *layer, layer->batch);
     call.cell.forward({layer, 0, layer->batch, 0, 1, halves, nullptr, nullptr});
   }

@@ -29,7 +29,10 @@ struct Part {
 template <class F>
 void in_parts(int64_t count, int64_t unit, int64_t threads, F f) {
   int64_t units = (count + unit - 1) / unit, parts = threads < units ? threads : units;
-  if (parts <= 1) return f(0, 0, count);
+  if (parts <= 1) {
+    FlushToZero here;
+    return f(0, 0, count);
+  }
   in_parallel(static_cast<int>(parts), [&](int k) {
     Part part = Part::of(count, unit, k, parts);
     f(k, part.from, part.to);

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <thread>
 
+#include "flush.h"
+
 // Calls job(what, k, members) once in each member of a team, the first the calling thread, and comes back when all are
 // done. A team has at most `most` members; it has fewer, down to one, where another thread of the program has the pool
 // or the system gives no threads. All members run at the same time: they may wait for each other.
@@ -16,7 +18,11 @@ void take_threads(void* parallel, void* thread_num, void* num_threads);
 
 template <class F>
 void in_team(int most, F f) {
-  in_team(most, [](void* what, int k, int members) { (*static_cast<F*>(what))(k, members); }, &f);
+  auto member = [](void* what, int k, int members) {
+    FlushToZero here;
+    (*static_cast<F*>(what))(k, members);
+  };
+  in_team(most, member, &f);
 }
 
 // Calls f(k) for k = 0 … count - 1, shared out among a team.
