@@ -57,6 +57,15 @@ def test_of_equals_the_first_are_taken_whatever_the_other_rows_are():
         assert at[0].tolist() == (logits[row] == 2).nonzero()[:4, 0].tolist()
 
 
+@pytest.mark.parametrize("top", [0.0, 1e-40, 1.2e-38, -1e-40, -1.2e-38])
+def test_words_whose_logits_are_as_good_as_zero_are_found(isa, top):
+    logits = torch.full((1, 5000), -1.0)
+    logits[0, 7], logits[0, 4321] = top, top
+    found, places = leading.find(logits, 2)
+    assert places.tolist() == [[7, 4321]]
+    assert bool(torch.isfinite(found).all())
+
+
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
 def test_a_logit_that_is_no_finite_number_makes_its_row_nan_and_no_other(wrong):
     logits = torch.randn(3, 500)

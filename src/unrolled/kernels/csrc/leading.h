@@ -55,6 +55,13 @@ static float reached(const float* tops, Index parts, Index count, float* most) {
   return most[count - 1];
 }
 
+// A number below x where those under 1e-38 count as zero (`flush.h`): the next one, but for what is next to zero.
+INLINE float below(float x) {
+  constexpr float tiny = __FLT_MIN__;
+  float next = __builtin_nextafterf(x, LOWEST);
+  return next > -tiny && next < tiny ? -tiny : next;
+}
+
 // Of equals the first are taken. least: a number that those which are taken are above.
 static void take(const Leading& p, const float* row, const float* tops, float least, float* best, Index* places) {
   const uint8_t* barred = p.barred;
@@ -84,7 +91,7 @@ static void leading(const Leading& p, Index from, Index to, float* scratch) {
   for (Index row = from; row < to; row++) {
     const float* logits = p.logits + row * p.stride;
     p.norms[row] = norm_of(logits, p.words, tops_of(logits, p.words, scratch));
-    float least = __builtin_nextafterf(reached(scratch, parts, count, scratch + parts), LOWEST);
+    float least = below(reached(scratch, parts, count, scratch + parts));
     take(p, logits, scratch, least, p.best + row * p.count, p.places + row * p.count);
   }
 }
