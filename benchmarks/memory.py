@@ -125,7 +125,7 @@ def run(name: str, given: argparse.Namespace, place: Path) -> tuple[str, int, fl
              "--minutes", str(minutes), *settings)  # fmt: skip
     took = (time.monotonic() - begun) / 60
     config: dict[str, Any] = json.loads((folder / "config.json").read_bytes())
-    return figure(name, folder, data), config["parameters"], took, config["options"]["cell"]
+    return figure(name, folder, data), count, took, config["options"]["cell"]
 
 
 def main() -> None:

@@ -111,3 +111,9 @@ def test_a_time_limit_and_its_plans_are_kept_across_a_resume(paced: Callable[...
     assert of(Step, first)[-1].step == 4
     assert again[0] == Planned(6.0, 6, 4, 4, seconds=60.0, done=4, before=((1, 50.0),))
     assert of(Step, first) + of(Step, again) == of(Step, whole)
+
+
+def test_a_plan_that_stands_is_the_same_after_a_resume(paced: Callable[..., list[Event]], tmp_path: Path) -> None:
+    paced(lambda step: 1.0, until=4, checkpoints=tmp_path)
+    again = paced(lambda step: 1.0, checkpoints=tmp_path, resumed=True)
+    assert again[0] == Planned(50.0, 50, 4, 4, seconds=55.0, done=4)

@@ -181,7 +181,8 @@ class _Run:
             took, left = self.seconds - c["begun"], 60 * self.minutes - self.seconds
             first = c["before"][0][1] if c["before"] else epochs
             epochs = budget.epochs_in_time(epochs, first=first, done=self.epoch, took=took, left=left)
-            c["expected"] = took + max(left, 0.0)
+            if epochs != c["epochs"]:
+                c["expected"] = took + max(left, 0.0)
         elif c["step"] in self.plans:
             later = [step for step in self.plans if step > c["step"]]
             epochs = self.plans[min(later)] if later else self.settings.epochs
