@@ -14,6 +14,7 @@ import torch
 from unrolled import recipe
 from unrolled.cli import main
 from unrolled.doctor import Diagnosis, Report, doctor
+from unrolled.inspection.diagnosis import Finding
 from unrolled.training.events import Check, Looked, Step
 
 
@@ -66,6 +67,7 @@ def test_a_gradient_that_vanishes_is_found_and_the_treatment_cures_it(recalled: 
     assert [remedy.name for remedy in report.remedies[:2]] == ["chrono", "forget"]
     assert report.treated is not None
     assert report.treated.recipe.model["chrono"] == 29
+    assert (report.plain.recipe.training.epsilon, report.treated.recipe.training.epsilon) == (1e-8, 1e-12)
     assert report.treated.diagnoses[1].verdict == "healthy"
     assert report.plain.scores["accuracy"] < 0.75
     assert report.treated.scores["accuracy"] > 0.95
@@ -76,7 +78,33 @@ def test_a_named_distance_decides_how_far_is_far_enough(recalled: Path) -> None:
     _, far = consulted(recalled, forget_bias=0.0, epochs=0.1, distance=25)
     assert near.plain.diagnoses[1].verdict == "healthy"
     assert far.plain.diagnoses[1].verdict == "vanishing"
-    assert far.remedies[0].options == {"chrono": 25}
+    assert far.remedies[0].options == {"chrono": 25, "epsilon": 1e-12}
+
+
+def test_gradients_that_epsilon_outweighs_are_found_and_the_treatment_lets_them_count(recalled: Path) -> None:
+    _, report = consulted(recalled, treat=True, forget_bias=4.0, epsilon=1, epochs=20)
+    (finding,) = report.plain.findings
+    assert (finding.where, finding.kind) == ("training", "faint")
+    assert "% of the gradients of reader.stack.layers.0.cell." in finding.because
+    assert finding.because.endswith("are smaller than 1, the epsilon of the optimizer")
+    assert [dict(remedy.options) for remedy in report.remedies] == [{"epsilon": 1e-12}]
+    assert report.treated is not None
+    assert report.is_healthy
+    assert report.treated.scores["accuracy"] > 0.95 > 0.75 > report.plain.scores["accuracy"]
+
+
+def test_gates_that_saturate_where_no_gradient_came_are_told_of_and_not_treated(
+    recalled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saturated = Finding("reader.stack.layers.0.cell", "saturated", "as a training ended", ("layernorm",))
+    monkeypatch.setattr("unrolled.doctor._of_training", lambda course: [saturated])
+    _, ill = consulted(recalled, forget_bias=-2.0, epochs=0.1)
+    assert ill.plain.diagnoses[1].verdict == "vanishing"
+    assert saturated in ill.plain.findings
+    assert [remedy.name for remedy in ill.remedies] == ["chrono", "forget"]
+    _, well = consulted(recalled, forget_bias=4.0, epochs=0.1)
+    assert well.plain.diagnoses[1].verdict == "healthy"
+    assert [remedy.name for remedy in well.remedies] == ["layernorm"]
 
 
 def test_a_plain_network_is_offered_gates(recalled: Path) -> None:
@@ -116,7 +144,8 @@ def test_the_same_seed_gives_the_same_report(recalled: Path) -> None:
         for looked in report["plain"]["diagnoses"]:
             looked.pop("step")
         report["plain"]["diagnoses"] = [d for d in report["plain"]["diagnoses"] if d["when"] != "while"]
-        report["plain"].pop("updates")  # how often is looked depends on the clock
+        for seen in ("updates", "faint"):
+            report["plain"].pop(seen)  # how often is looked depends on the clock
     assert first == second
 
 
@@ -142,7 +171,7 @@ def test_the_command_line_says_it_in_words_and_as_json(recalled: Path, capsys: p
     code, out, err = run("--set", "forget_bias=-2", "--treat")
     assert code in (0, 1)
     assert out.startswith("verdict  vanishing\n")
-    assert "remedy   chrono initialisation: gates that begin by remembering for up to 29 steps: --set chrono=29" in out
+    assert "remedy   chrono initialisation: gates that begin by remembering for up to 29 steps: --set chrono=29 " in out
     assert "treated" in out
     assert "before training: vanishing" in err
     code, out, _ = run("--set", "forget_bias=4", "--json")

@@ -36,6 +36,10 @@ from unrolled.training.fit import fit
 When = Literal["data", "before", "while", "after"]
 FAST = 0.1
 """Of a parameter's own size: steps that move it further, in the median, are too long."""
+FAINT = 0.5
+"""Where more than this share of a cell's gradients is outweighed by the optimizer's epsilon, it holds them up."""
+GRADIENTS = ("vanishing", "exploding", "not finite")
+"""Illnesses of the gradient: of a cell that is trained with one of them its gates tell nothing."""
 SMALL_ROWS = 8
 """Of a batch that is looked at while training goes on."""
 
@@ -71,6 +75,8 @@ class Course:
         diagnoses: in the order of time.
         norms: of the gradient at each step, before clipping.
         updates: the median over looks of how far a step moves a parameter, of its own size, by the parameter's name.
+        faint: of each parameter of a recurrence by name, the median over looks of the share of its gradients that the
+            optimizer's epsilon outweighs.
         scores: the task's figures at the best check; losses: the training loss at each check.
         broke: what ended it, where a loss or a gradient was not finite.
     """
@@ -79,6 +85,7 @@ class Course:
     diagnoses: list[Diagnosis] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
     updates: dict[str, float] = field(default_factory=dict)
+    faint: dict[str, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
     broke: str | None = None
@@ -184,6 +191,7 @@ def _follow(
     yield _noted(course, _looked_at(task, valid, "before", distance))
 
     moved: dict[str, list[float]] = {}
+    faint: dict[str, list[float]] = {}
     how: dict[str, Any] = {"settings": recipe.training, "seed": recipe.seed, "minutes": recipe.minutes}
     training = fit(task, train, valid, look=small_look(valid), **how)
     best = -math.inf
@@ -200,6 +208,9 @@ def _follow(
                 yield _noted(course, Diagnosis("while", findings, event.found, event.step))
                 for name, share in event.updates.items():
                     moved.setdefault(name, []).append(share)
+                for name, share in event.faint.items():
+                    if any(name.startswith(f"{facts.layer}.") for facts in event.found.cells):
+                        faint.setdefault(name, []).append(share)
             yield event
     except NotFinite as error:
         course.broke = str(error)
@@ -209,6 +220,7 @@ def _follow(
         yield _noted(course, Diagnosis("while", (finding,), step=len(course.norms) + 1))
         return
     course.updates = {name: statistics.median(shares) for name, shares in moved.items()}
+    course.faint = {name: statistics.median(shares) for name, shares in faint.items()}
     yield _noted(course, _looked_at(task, valid, "after", distance, _of_training(course)))
 
 
@@ -226,11 +238,17 @@ def _looked_at(
 
 def _of_training(course: Course) -> list[Finding]:
     """What the steps tell."""
+    found = []
     shares = list(course.updates.values())
-    if not shares or statistics.median(shares) <= FAST:
-        return []
-    because = f"a step moves a parameter by {statistics.median(shares):.0%} of its own size, in the median"
-    return [Finding("training", "rate", because, ("rate",))]
+    if shares and statistics.median(shares) > FAST:
+        because = f"a step moves a parameter by {statistics.median(shares):.0%} of its own size, in the median"
+        found.append(Finding("training", "rate", because, ("rate",)))
+    name, most = max(course.faint.items(), key=lambda item: item[1], default=("", 0.0))
+    if most > FAINT:
+        epsilon = course.recipe.training.epsilon
+        because = f"{most:.0%} of the gradients of {name} are smaller than {epsilon:g}, the epsilon of the optimizer"
+        found.append(Finding("training", "faint", because, ("epsilon",)))
+    return found
 
 
 def _remedies(course: Course, distance: int | None) -> list[Remedy]:
@@ -240,7 +258,15 @@ def _remedies(course: Course, distance: int | None) -> list[Remedy]:
     options.update({**recipe.model, **asdict(recipe.training)})
     ways = [needed(facts, distance) for d in course.diagnoses if d.examination for facts in d.examination.cells]
     given = Given(options, distance or max(ways, default=0), course.norms)
-    return remedies(course.findings, given)
+    return remedies(_causes(course), given)
+
+
+def _causes(course: Course) -> list[Finding]:
+    """The findings, without the gates that saturated where no gradient came: that followed from what was ill before."""
+    before = next((d.findings for d in course.diagnoses if d.when == "before"), ())
+    ill = {finding.where for finding in before if finding.kind in GRADIENTS}
+    shut = {finding.where for finding in before if finding.kind == "saturated"}
+    return [f for f in course.findings if f.kind != "saturated" or f.where in shut or f.where not in ill]
 
 
 def _options_of(found: Sequence[Remedy]) -> dict[str, Any]:
@@ -270,6 +296,7 @@ def _course_json(course: Course) -> dict[str, Any]:
         "clip_rate": course.clip_rate,
         "suggested_clip_norm": suggested_clip(course.norms),
         "updates": course.updates,
+        "faint": course.faint,
         "losses": course.losses,
         "scores": course.scores,
         "broke": course.broke,

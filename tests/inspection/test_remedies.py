@@ -35,6 +35,17 @@ def test_one_is_offered_where_its_option_is_there_and_says_something_else() -> N
     assert offered("chrono", "forget", chrono=None, forget_bias=1.0, distance=2) == []
 
 
+def test_chrono_lowers_an_epsilon_that_would_hold_its_small_gradients_up() -> None:
+    assert offered("chrono", chrono=None, epsilon=1e-8) == [("chrono", {"chrono": 50, "epsilon": 1e-12})]
+    assert offered("chrono", chrono=None, epsilon=1e-13) == [("chrono", {"chrono": 50})]
+
+
+def test_a_smaller_epsilon_is_offered_where_it_is_not_small_yet() -> None:
+    assert offered("epsilon", epsilon=1e-8) == [("epsilon", {"epsilon": 1e-12})]
+    assert offered("epsilon", epsilon=1e-12) == []
+    assert offered("epsilon") == []
+
+
 def test_each_is_offered_once_in_the_order_of_the_findings() -> None:
     findings = [Finding("a", "saturated", "", ("scale", "rate")), Finding("b", "exploding", "", ("rate", "window"))]
     found = remedies(findings, Given({"learning_rate": 0.01, "window": 40}, 10))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from unrolled.data.examples import TaggedTokens
+from unrolled.training import optimizer
 from unrolled.training.events import Event, Looked, Step
 from unrolled.training.fit import fit
 from unrolled.training.look import Looks
@@ -49,7 +50,7 @@ def test_what_is_seen_is_the_model_after_the_step(sentences: Sentences, tagger: 
     for name, moved in event.updates.items():
         expected = (after[name].detach() - before[name]).norm() / before[name].norm().clamp(min=1e-12)
         assert moved == pytest.approx(float(expected))
-    assert set(event.updates) == set(before)
+    assert set(event.updates) == set(event.faint) == set(before)
 
 
 def test_without_a_look_there_is_none(sentences: Sentences, tagger: Callable[..., Any]) -> None:
@@ -76,9 +77,10 @@ def test_no_more_than_the_share_of_the_time_is_taken(
         clock[0] += 2
 
     task, looks, taken = tagger(sentences(4)), Looks(look, 0.1), []
+    engine = optimizer.make([list(task.parameters())], Settings())
     for step in range(200):
         looks.begin(task, clock[0])
-        taken += [step] * (looks.end(task) is not None)
+        taken += [step] * (looks.end(task, engine) is not None)
         clock[0] += 1
         # The first look is always taken; from then on one is where what it is expected to cost still fits in.
         assert looks.spent <= max(0.1 * clock[0], 2)

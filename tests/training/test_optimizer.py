@@ -43,6 +43,33 @@ def test_frozen_parameters_are_left_out() -> None:
     assert [p for group in engine.param_groups for p in group["params"]] == [layer.bias]
 
 
+def test_gradients_smaller_than_epsilon_are_faint_and_those_that_are_not_there_do_not_count() -> None:
+    w = nn.Parameter(torch.ones(1, 5))
+    engine = optimizer.make([[w]], Settings(epsilon=1e-6))
+    for sign in (1, -1, 1):  # the root of the mean of their squares is what counts, not the mean
+        w.grad = sign * torch.tensor([[1.0, 2e-6, 5e-7, 1e-9, 0.0]])
+        engine.step()
+    assert optimizer.faint(engine, [("w", w)]) == {"w": pytest.approx(2 / 5)}
+
+
+def test_without_squares_nothing_is_faint() -> None:
+    layer = model()
+    engine = optimizer.make([list(layer.parameters())], Settings(optimizer="sgd", momentum=0.9))
+    step(layer, engine, seed=1)
+    assert optimizer.faint(engine, layer.named_parameters()) == {}
+
+
+def test_a_step_of_a_faint_gradient_is_as_long_as_epsilon_lets_it_be() -> None:
+    lengths = []
+    for epsilon in (1e-8, 1e-12):
+        w = nn.Parameter(torch.tensor([[0.0]], dtype=torch.float64))
+        engine = optimizer.make([[w]], Settings(optimizer="adam", learning_rate=0.1, weight_decay=0.0, epsilon=epsilon))
+        w.grad = torch.tensor([[2e-9]], dtype=torch.float64)
+        engine.step()
+        lengths.append(-w.item())
+    assert lengths == [pytest.approx(0.1 * 2e-9 / 1.2e-8), pytest.approx(0.1 * 2e-9 / 2.001e-9)]
+
+
 @pytest.mark.parametrize(("name", "more"), KINDS)
 def test_the_first_step_by_hand(name: str, more: dict[str, Any]) -> None:
     settings = Settings(optimizer=name, learning_rate=0.1, weight_decay=0.5, **more)

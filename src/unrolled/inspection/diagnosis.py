@@ -36,7 +36,7 @@ SCALES = (1e-3, 10.0)
 
 Kind = Literal[
     "healthy", "vanishing", "exploding", "not finite", "saturated", "scale", "empty",
-    "unreadable", "labels", "leak", "rate", "clipped",
+    "unreadable", "labels", "leak", "rate", "faint", "clipped",
 ]  # fmt: skip
 
 

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 from unrolled.inspection.diagnosis import Finding
 
+EPSILON = 1e-12
+"""What Adam's epsilon is lowered to where gradients are small: still far above the smallest that float32 can square."""
+
 
 class Given(NamedTuple):
     """What a remedy may look at.
@@ -74,7 +77,8 @@ def _chrono(given: Given) -> Remedy | None:
     if given.distance < 3:
         return None
     what = f"chrono initialisation: gates that begin by remembering for up to {given.distance} steps"
-    return Remedy("chrono", what, {"chrono": given.distance})
+    # A unit that remembers for k steps takes in 1 / k at each: the gradients of its gates are as small.
+    return Remedy("chrono", what, {"chrono": given.distance, **_smaller_epsilon(given)})
 
 
 def _forget(given: Given) -> Remedy | None:
@@ -101,6 +105,18 @@ def _rate(given: Given) -> Remedy | None:
     return Remedy("rate", f"a lower learning rate, {now / 4:g} in place of {now:g}", {"learning_rate": now / 4})
 
 
+def _epsilon(given: Given) -> Remedy | None:
+    options = _smaller_epsilon(given)
+    if not options:
+        return None
+    what = f"an epsilon of {EPSILON:g}: small gradients then make steps as long as any"
+    return Remedy("epsilon", what, options)
+
+
+def _smaller_epsilon(given: Given) -> dict[str, float]:
+    return {"epsilon": EPSILON} if given.options.get("epsilon", 0.0) > EPSILON else {}
+
+
 def _window(given: Given) -> Remedy | None:
     now = given.options.get("window")
     if not now or now < 20:
@@ -125,6 +141,7 @@ MAKERS: Mapping[str, Callable[[Given], Remedy | None]] = {
     "forget": _forget,
     "clip": _clip,
     "rate": _rate,
+    "epsilon": _epsilon,
     "window": _window,
     "layernorm": _layernorm,
     "scale": _by_hand("scale", "inputs scaled to a root mean square near 1"),

@@ -113,12 +113,14 @@ class Looked:
     Attributes:
         step, progress, seconds: as in `Step`, of the step before.
         updates: of each parameter by name, how far that step moved it: the norm of the change over its own norm.
+        faint: the share of its gradients that are too small for the optimizer's epsilon (`optimizer.faint`).
         found: what the function that looks gave.
     """
 
     step: int
     progress: float
     updates: Mapping[str, float]
+    faint: Mapping[str, float]
     found: Any
     seconds: float
 

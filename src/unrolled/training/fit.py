@@ -211,7 +211,7 @@ class _Run:
             self.looks.begin(self.task, self.seconds)
             step = self._step()
             yield step
-            seen = self.looks.end(self.task)
+            seen = self.looks.end(self.task, self.engine)
             if seen is not None:
                 yield Looked(step.step, step.progress, *seen, self.seconds)
             out_of_time = self.minutes is not None and self.seconds > 60 * self.minutes

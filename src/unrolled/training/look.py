@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from unrolled.tasks.base import Task
+from unrolled.training import optimizer
 
 Look = Callable[[Task], Any]
 """What looks at a task; it leaves it as it is."""
@@ -38,8 +40,11 @@ class Looks:
             self.before = {name: p.detach().clone() for name, p in task.named_parameters() if p.requires_grad}
             self.last = time.perf_counter() - began
 
-    def end(self, task: Task) -> tuple[dict[str, float], Any] | None:
-        """After a step: how far each parameter moved, and what was found; None where this is no time to look."""
+    def end(self, task: Task, stepped: Optimizer) -> tuple[dict[str, float], dict[str, float], Any] | None:
+        """After a step: how far each parameter moved, what of its gradients is `faint`, and what was found.
+
+        stepped: the optimizer, which did the step. None where this is no time to look.
+        """
         if self.before is None or self.look is None:
             return None
         began = time.perf_counter()
@@ -47,8 +52,9 @@ class Looks:
         for name, parameter in task.named_parameters():
             if (was := self.before.get(name)) is not None:
                 moved[name] = float((parameter.detach() - was).norm() / was.norm().clamp(min=1e-12))
+        faint = optimizer.faint(stepped, task.named_parameters())
         found = self.look(task)
         self.before = None
         self.last += time.perf_counter() - began
         self.spent += self.last
-        return moved, found
+        return moved, faint, found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +31,25 @@ def make(layers: Sequence[Sequence[nn.Parameter]], settings: Settings) -> torch.
         return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, fused=True)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     # Betas 0.9, 0.99: recurrent networks' gradients change scale quickly (Dozat & Manning 2017 use 0.9, 0.9).
-    return kind(groups, lr=rate, betas=(0.9, 0.99), eps=1e-8, fused=True)
+    return kind(groups, lr=rate, betas=(0.9, 0.99), eps=settings.epsilon, fused=True)
+
+
+def faint(optimizer: torch.optim.Optimizer, parameters: Iterable[tuple[str, nn.Parameter]]) -> dict[str, float]:
+    """By a parameter's name, the share of its gradients that Adam's epsilon outweighs, in the root mean square.
+
+    Their steps are less than half as long as the learning rate asks for (Kingma & Ba 2015, algorithm 1). What has had
+    no gradient at all is not counted. Nothing of parameters that the optimizer, being another one, keeps no squares of.
+    """
+    names = {parameter: name for name, parameter in parameters}
+    shares = {}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            kept = optimizer.state.get(parameter, {})
+            if "exp_avg_sq" in kept:
+                corrected = kept["exp_avg_sq"] / (1 - group["betas"][1] ** float(kept["step"]))
+                under = (corrected > 0) & (corrected < group["eps"] ** 2)
+                shares[names[parameter]] = float(under.float().mean())
+    return shares
 
 
 def tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -18,6 +18,9 @@ class Settings:
         learning_rate: at its highest.
         weight_decay: `adamw`: decoupled, per unit of learning rate; `adam`, `sgd`: added to the gradient.
         momentum: of `sgd`.
+        epsilon: of `adam` and `adamw`: what is added to the root mean square of a gradient before a step is divided by
+            it. Gradients much smaller than this make shorter steps than the learning rate says; where the loss is a
+            mean over long sequences, those of a cell's gates can be (the doctor tells).
         schedule: `constant`, `linear`, `cosine`, `one_cycle` (Smith 2018) or `plateau` (see `plateau_patience`).
         warmup: the share of the training in which the rate climbs to its highest (not for `one_cycle`, which climbs by
             itself).
@@ -47,6 +50,7 @@ class Settings:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     momentum: float = 0.0
+    epsilon: float = 1e-8
     schedule: Literal["constant", "linear", "cosine", "one_cycle", "plateau"] = "cosine"
     warmup: float = 0.02
     plateau_patience: int = 2
@@ -79,7 +83,7 @@ class Settings:
                 raise BadOption(f"{name} must be {int(name in FROM_ONE)} or more, not {value}")
 
 
-ABOVE_ZERO = ("learning_rate", "epochs", "layer_decay")
+ABOVE_ZERO = ("learning_rate", "epsilon", "epochs", "layer_decay")
 BELOW_ONE = ("warmup", "momentum", "average_decay", "unfreeze")
 FROM_ONE = ("batch_rows", "batch_elements", "checks", "plateau_patience")
 """All other numbers may be anything from 0 on."""
