@@ -38,6 +38,7 @@ def test_one_is_offered_where_its_option_is_there_and_says_something_else() -> N
 def test_chrono_lowers_an_epsilon_that_would_hold_its_small_gradients_up() -> None:
     assert offered("chrono", chrono=None, epsilon=1e-8) == [("chrono", {"chrono": 50, "epsilon": 1e-12})]
     assert offered("chrono", chrono=None, epsilon=1e-13) == [("chrono", {"chrono": 50})]
+    assert offered("chrono", chrono=50, epsilon=1e-8) == []
 
 
 def test_a_smaller_epsilon_is_offered_where_it_is_not_small_yet() -> None:

@@ -74,7 +74,7 @@ def _orthogonal(given: Given) -> Remedy | None:
 
 
 def _chrono(given: Given) -> Remedy | None:
-    if given.distance < 3:
+    if given.distance < 3 or given.options.get("chrono") == given.distance:
         return None
     what = f"chrono initialisation: gates that begin by remembering for up to {given.distance} steps"
     # A unit that remembers for k steps takes in 1 / k at each: the gradients of its gates are as small.
