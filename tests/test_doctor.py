@@ -82,7 +82,7 @@ def test_a_named_distance_decides_how_far_is_far_enough(recalled: Path) -> None:
 
 
 def test_gradients_that_epsilon_outweighs_are_found_and_the_treatment_lets_them_count(recalled: Path) -> None:
-    _, report = consulted(recalled, treat=True, forget_bias=4.0, epsilon=1, epochs=20)
+    _, report = consulted(recalled, treat=True, forget_bias=2.0, epsilon=1, epochs=20)
     (finding,) = report.plain.findings
     assert (finding.where, finding.kind) == ("training", "faint")
     assert "% of the gradients of reader.stack.layers.0.cell." in finding.because
