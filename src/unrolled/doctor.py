@@ -22,7 +22,7 @@ import torch
 from unrolled import recipe as recipes
 from unrolled.data import splits
 from unrolled.errors import BadOption, NotFinite
-from unrolled.inspection.diagnosis import Finding, diagnose, needed, summary
+from unrolled.inspection.diagnosis import OF_GRADIENT, Finding, diagnose, needed, summary
 from unrolled.inspection.everyday import everyday, rate_too_high
 from unrolled.inspection.examination import Examination, examine_task
 from unrolled.inspection.not_finite import first_not_finite
@@ -38,8 +38,6 @@ FAST = 0.1
 """Of a parameter's own size: steps that move it further, in the median, are too long."""
 FAINT = 0.5
 """Where more than this share of a cell's gradients is outweighed by the optimizer's epsilon, it holds them up."""
-GRADIENTS = ("vanishing", "exploding", "not finite")
-"""Illnesses of the gradient: of a cell that is trained with one of them its gates tell nothing."""
 SMALL_ROWS = 8
 """Of a batch that is looked at while training goes on."""
 
@@ -190,8 +188,7 @@ def _follow(
         return
     yield _noted(course, _looked_at(task, valid, "before", distance))
 
-    moved: dict[str, list[float]] = {}
-    faint: dict[str, list[float]] = {}
+    looks: list[Looked] = []
     how: dict[str, Any] = {"settings": recipe.training, "seed": recipe.seed, "minutes": recipe.minutes}
     training = fit(task, train, valid, look=small_look(valid), **how)
     best = -math.inf
@@ -206,11 +203,7 @@ def _follow(
             elif isinstance(event, Looked):
                 findings = tuple(diagnose(event.found, distance))
                 yield _noted(course, Diagnosis("while", findings, event.found, event.step))
-                for name, share in event.updates.items():
-                    moved.setdefault(name, []).append(share)
-                for name, share in event.faint.items():
-                    if any(name.startswith(f"{facts.layer}.") for facts in event.found.cells):
-                        faint.setdefault(name, []).append(share)
+                looks.append(event)
             yield event
     except NotFinite as error:
         course.broke = str(error)
@@ -219,9 +212,16 @@ def _follow(
         finding = Finding("training", "not finite", because, ("replay", "clip", "rate"))
         yield _noted(course, Diagnosis("while", (finding,), step=len(course.norms) + 1))
         return
-    course.updates = {name: statistics.median(shares) for name, shares in moved.items()}
-    course.faint = {name: statistics.median(shares) for name, shares in faint.items()}
+    cells = tuple(f"{facts.layer}." for look in looks for facts in look.found.cells)
+    course.updates = _medians([look.updates for look in looks])
+    course.faint = {k: v for k, v in _medians([look.faint for look in looks]).items() if k.startswith(cells)}
     yield _noted(course, _looked_at(task, valid, "after", distance, _of_training(course)))
+
+
+def _medians(seen: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Over the looks, by name; a name may be absent from some, as of a layer that is not learning yet."""
+    names = dict.fromkeys(name for look in seen for name in look)
+    return {name: statistics.median(look[name] for look in seen if name in look) for name in names}
 
 
 def _noted(course: Course, diagnosis: Diagnosis) -> Diagnosis:
@@ -264,7 +264,7 @@ def _remedies(course: Course, distance: int | None) -> list[Remedy]:
 def _causes(course: Course) -> list[Finding]:
     """The findings, without the gates that saturated where no gradient came: that followed from what was ill before."""
     before = next((d.findings for d in course.diagnoses if d.when == "before"), ())
-    ill = {finding.where for finding in before if finding.kind in GRADIENTS}
+    ill = {finding.where for finding in before if finding.kind in OF_GRADIENT}
     shut = {finding.where for finding in before if finding.kind == "saturated"}
     return [f for f in course.findings if f.kind != "saturated" or f.where in shut or f.where not in ill]
 

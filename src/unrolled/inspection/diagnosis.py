@@ -38,6 +38,8 @@ Kind = Literal[
     "healthy", "vanishing", "exploding", "not finite", "saturated", "scale", "empty",
     "unreadable", "labels", "leak", "rate", "faint", "clipped",
 ]  # fmt: skip
+OF_GRADIENT = ("not finite", "exploding", "vanishing")
+"""Illnesses of a cell's gradient, the worst first."""
 
 
 class Finding(NamedTuple):
@@ -178,6 +180,6 @@ def _share(value: float) -> str:
 
 def summary(findings: Sequence[Finding]) -> Kind:
     """The worst of them: not finite, exploding, vanishing, then any other illness; healthy where there is none."""
-    order = ("not finite", "exploding", "vanishing", *(kind for kind in get_args(Kind) if kind != "healthy"))
+    order = (*OF_GRADIENT, *(kind for kind in get_args(Kind) if kind != "healthy"))
     kinds = {finding.kind for finding in findings}
     return next((kind for kind in order if kind in kinds), "healthy")
