@@ -144,7 +144,7 @@ def test_a_single_file_is_parted_and_its_last_part_measured_at_the_end(tmp_path:
     (tmp_path / "all.tsv").write_text(reviews(50))
     end = run(recipe(tmp_path / "all.tsv", tmp_path / "m"))
     assert end.test is not None
-    assert set(end.test) == {"accuracy", "macro_f1"}
+    assert set(end.test) == {"accuracy", "macro_f1", "matthews", "auroc", "auprc"}
     assert json.loads((tmp_path / "m" / "metrics.json").read_text())["test"] == end.test
     assert "on a part held out from training and choice" in (tmp_path / "m" / "README.md").read_text()
 

@@ -35,7 +35,10 @@ PLACE = "a.data"
 # Characters that no format may stumble over: quotation marks, commas, separators of others, marks, a no-break space.
 CHARACTERS = "aZé9#'\",.;:|/\\_-=<>{}[]–’निन和\u00a0\u2028\x85\x0c\ufeff"
 # A form feed is none of the characters that XML 1.0 has.
-LACKING = {"tmx": "\x0c"}
+LACKING = {"tmx": "\x0c", "fasta": "=", "fastq": "="}
+SEQUENCES = {"fasta": ">", "fastq": "@"}
+"""Whose texts are letters alone; what begins a header there."""
+LETTERS = st.text("ACGTacgtN*-.", min_size=1, max_size=130)
 TAG = st.text("ABIO-=|_.", min_size=1, max_size=4).filter(lambda tag: tag != "_")
 ODD = st.text(st.characters(codec=None) | st.sampled_from("\t\n\r \0#_?\ufeff\ud800-|"), max_size=4)
 
@@ -72,6 +75,8 @@ def sentences(draw: Any, token: Any, tag: Any, *, filled: bool) -> TaggedTokens:
 def examples_of(name: str, held: type[Example], text: Any, token: Any, tag: Any, *, filled: bool) -> Any:
     """Lists of examples, as one file would hold them. Of any other type: nothing is known, and it fails."""
     blank = text if filled else st.none()
+    if name in SEQUENCES:
+        text = LETTERS if text is not ODD else ODD | LETTERS
     if held is TaggedTokens:
         one = sentences(token, tag, filled=filled)
     elif held is LabelledText:
@@ -98,6 +103,8 @@ def sample(name: str, held: type[Example]) -> list[Example]:
             TaggedTokens(tokens=("Été", "!"), tags=("NOUN", "PUNCT") if filled else None),
         ]
     texts, blank = ("a fine film", "été, fini"), "good" if filled else None
+    if name in SEQUENCES:
+        texts = ("ACGT" * 20, "ACGN")
     if held is LabelledText:
         return [LabelledText(text=text, label=blank) for text in texts]
     if held is Pair:
@@ -146,8 +153,8 @@ def as_read(name: str, example: Example) -> Example:
 
 
 def test_the_folder_holds_the_formats_of_the_documentation():
-    expected = {"babi", "conll", "conllu", "csv", "jsonl", "npz", "parallel", "squad", "text", "tmx", "tsv"}
-    assert expected <= set(FORMATS)
+    texts = {"babi", "conll", "conllu", "csv", "jsonl", "parallel", "squad", "text", "tmx", "tsv"}
+    assert texts | {"fasta", "fastq", "npz"} <= set(FORMATS)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -361,6 +368,9 @@ def test_a_failed_writing_leaves_what_was_there(name, held, tmp_path):
     path = put(tmp_path, before)
     half = ("a\ud800b",) if held is TaggedTokens else "a\ud800b"
     bad = replace(sample(name, held)[0], **{held.blank: None, INPUT[held]: half})
+    if name in SEQUENCES:  # whose input can be no such thing
+        half = {LabelledText: "a\ud800b", Passage: (("a\ud800b", 0.5),)}[held]
+        bad = replace(sample(name, held)[0], **{held.blank: half})
     good = without(sample(name, held))[0]
     with pytest.raises(BadData, match=r"U\+D800 is half a character"):
         FORMATS[name](held).write(path, [good, bad])
@@ -375,6 +385,8 @@ def test_examples_know_their_lines(name, held, tmp_path):
     examples = sample(name, held)
     path = put(tmp_path, to_files(name, examples))
     starts = ["The", "Été"] if held is TaggedTokens else ["a fine", "été"]
+    if name in SEQUENCES:
+        starts = [f"{SEQUENCES[name]}1", f"{SEQUENCES[name]}2"]
     for example, start in zip(FORMATS[name](held).read(path), starts, strict=True):
         assert example.origin is not None
         rows = Path(example.origin.path).read_text(encoding="utf-8").split("\n")

@@ -306,7 +306,7 @@ def test_what_lay_beside_a_model_is_saved_again_with_it(classifier: Any, tmp_pat
     for path in (tmp_path / "a").iterdir():
         assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes(), path.name
     figures = json.loads((tmp_path / "b" / "metrics.json").read_text())
-    assert set(figures["validation"]) == {"accuracy", "macro_f1"}
+    assert set(figures["validation"]) == {"accuracy", "macro_f1", "matthews", "auroc", "auprc"}
     assert "training.toml" not in {path.name for path in (tmp_path / "b").iterdir()}, "there was no file to train on"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from unrolled.data.examples import LabelledText
 from unrolled.data.reading import stream
-from unrolled.data.tokens import blanks, characters, tokenise, words
+from unrolled.data.tokens import blanks, characters, mers, tokenise, words
 from unrolled.errors import UnknownName
 
 
@@ -60,6 +60,21 @@ def test_blanks_and_characters():
     assert characters("a b😀") == ["a", " ", "b", "😀"]
     assert tokenise("A b", "blanks") == ["A", "b"]
     assert tokenise("A b", "characters", lowercase=True) == ["a", " ", "b"]
+
+
+def test_k_mers_overlap_and_do_not_go_over_white_space():
+    assert tokenise("GATTACA", "3-mers") == ["GAT", "ATT", "TTA", "TAC", "ACA"]
+    assert tokenise("ACGT GG TTT\n", "3-mers", lowercase=True) == ["acg", "cgt", "gg", "ttt"]
+    assert tokenise(" ", "2-mers") == []
+    with pytest.raises(UnknownName, match=r"unknown tokenisation '7-mers'; did you mean '[2-6]-mers'\?"):
+        tokenise("ACGT", "7-mers")
+
+
+@given(st.text("ACGT", min_size=1), st.integers(2, 6))
+def test_the_first_letters_of_all_k_mers_and_the_rest_of_the_last_are_the_sequence(sequence, size):
+    found = mers(sequence, size)
+    assert "".join(mer[0] for mer in found) + found[-1][1:] == sequence
+    assert {len(mer) for mer in found} == {min(size, len(sequence))}
 
 
 def test_an_unknown_rule_is_named():

@@ -15,6 +15,7 @@ from unrolled.metrics.classification import (
     confusion,
     multilabel_scores,
     per_label,
+    ranking_scores,
 )
 
 GOLD = ["a", "a", "a", "b", "b", "c"]
@@ -25,13 +26,52 @@ pairs = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abcd")), min
 def test_scores_of_six_answers_worked_by_hand():
     # a: 2 right of 3 said and 3 true, F1 2/3;  b: 1 of 2 and 2, F1 1/2;  c: 0 of 1 and 1, F1 0.
     assert classification_scores(GOLD, PREDICTED) == pytest.approx(
-        {"accuracy": 3 / 6, "macro_f1": (2 / 3 + 1 / 2 + 0) / 3}
+        # Gorodkin: (right * all - sum of true * said) / (all^2 - sum of squares) = (3 * 6 - 14) / (36 - 14).
+        {"accuracy": 3 / 6, "macro_f1": (2 / 3 + 1 / 2 + 0) / 3, "matthews": 2 / 11}
     )
     by_label = per_label(GOLD, PREDICTED)
     assert list(by_label) == ["a", "b", "c"]
     assert by_label["a"] == pytest.approx(LabelScores(2 / 3, 2 / 3, 2 / 3, 3))
     assert by_label["b"] == pytest.approx(LabelScores(1 / 2, 1 / 2, 1 / 2, 2))
     assert by_label["c"] == pytest.approx(LabelScores(0, 0, 0, 1))
+
+
+def test_matthews_is_the_correlation_of_two_labels_and_nothing_where_one_is_always_said():
+    # Right yes 2, right no 1, wrong yes 1, wrong no 1: (2 * 1 - 1 * 1) / sqrt(3 * 3 * 2 * 2).
+    gold, predicted = ["y", "y", "y", "n", "n"], ["y", "y", "n", "y", "n"]
+    assert classification_scores(gold, predicted)["matthews"] == pytest.approx(1 / 6)
+    assert classification_scores(gold, ["y"] * 5)["matthews"] == 0
+    assert classification_scores(["y"] * 5, ["y"] * 5)["matthews"] == 0
+
+
+def test_areas_worked_by_hand():
+    said = [{"a": 0.9, "b": 0.1}, {"a": 0.4, "b": 0.6}, {"a": 0.6, "b": 0.4}]
+    # a: 0.9 is above 0.6, 0.4 is not. Precision 1 at half of the recall, 2/3 at all: 5/6.
+    # b: 0.4 is above 0.1, not above 0.6; precision 1/2.
+    assert ranking_scores(["a", "a", "b"], said) == pytest.approx({"auroc": 1 / 2, "auprc": (5 / 6 + 1 / 2) / 2})
+
+
+def test_equal_probabilities_rank_like_a_coin():
+    assert ranking_scores(["a", "b"], [{"a": 0.5, "b": 0.5}] * 2) == {"auroc": 0.5, "auprc": 0.5}
+
+
+def test_a_label_that_no_probability_names_has_none_and_one_alone_has_no_areas():
+    assert ranking_scores(["a", "b"], [{"a": 0.9}, {"a": 0.2}]) == {"auroc": 0.75, "auprc": 0.75}
+    assert ranking_scores(["a", "a"], [{"a": 0.9}, {"a": 0.2}]) == {}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 5)), min_size=2, max_size=12))
+def test_the_area_is_the_share_of_pairs_in_the_right_order(answers):
+    gold, said = [g for g, _ in answers], [p / 5 for _, p in answers]
+    scores = ranking_scores(gold, [{"a": p, "b": 1 - p} for p in said])
+    true = [p for g, p in zip(gold, said, strict=True) if g == "a"]
+    false = [p for g, p in zip(gold, said, strict=True) if g == "b"]
+    if not true or not false:
+        assert scores == {}
+        return
+    right = sum((a > b) + (a == b) / 2 for a in true for b in false)
+    assert scores["auroc"] == pytest.approx(right / (len(true) * len(false)))
 
 
 def test_precision_is_not_recall():

@@ -1,4 +1,4 @@
-r"""Raw text to tokens, by three rules with names: `words`, `blanks`, `characters`.
+r"""Raw text to tokens, by rules with names: `words`, `blanks`, `characters`; of DNA and proteins `2-mers` to `6-mers`.
 
 `words` is for running text in languages that write blanks between words. It follows the habits of the Penn Treebank
 where they matter to a model ("don't" is `do` `n't`, "it's" is `it` `'s`), keeps inner hyphens and other inner
@@ -15,12 +15,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Literal, get_args
 
 from unrolled.errors import UnknownName
 
-Rule = Literal["words", "blanks", "characters"]
+Rule = Literal["words", "blanks", "characters", "2-mers", "3-mers", "4-mers", "5-mers", "6-mers"]
 
 CLITIC = "(?:[sS]|[mM]|[dD]|[rR][eE]|[vV][eE]|[lL][lL])"
 """What follows the apostrophe of an English clitic, as a part of a regular expression."""
@@ -35,10 +35,11 @@ def tokenise(text: str, rule: Rule = "words", *, lowercase: bool = False) -> lis
     >>> tokenise("New  York\\n", "blanks", lowercase=True)
     ['new', 'york']
     """
-    rules: dict[str, Callable[[str], list[str]]] = {"words": words, "blanks": blanks, "characters": characters}
-    if rule not in rules:
+    if rule not in get_args(Rule):
         raise UnknownName("tokenisation", rule, get_args(Rule))
-    return rules[rule](text.lower() if lowercase else text)
+    rules: dict[str, Callable[[str], list[str]]] = {"words": words, "blanks": blanks, "characters": characters}
+    cut = rules[rule] if rule in rules else partial(mers, size=int(rule.removesuffix("-mers")))
+    return cut(text.lower() if lowercase else text)
 
 
 def words(text: str) -> list[str]:
@@ -64,6 +65,16 @@ def blanks(text: str) -> list[str]:
 def characters(text: str) -> list[str]:
     """Every code point, white space too."""
     return list(text)
+
+
+def mers(text: str, size: int) -> list[str]:
+    """The k-mers of each sequence between white space: every run of `size` letters, which overlap; a shorter sequence
+    is one.
+
+    >>> mers("GATTACA", 3)
+    ['GAT', 'ATT', 'TTA', 'TAC', 'ACA']
+    """
+    return [piece[at : at + size] for piece in text.split() for at in range(max(len(piece) - size, 0) + 1)]
 
 
 @cache

@@ -9,7 +9,7 @@ scikit-learn takes a second to import, so a function imports it when it is calle
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from unrolled.metrics.pairs import ratio, require_pairs
@@ -32,17 +32,54 @@ class Confusion(NamedTuple):
 
 
 def classification_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
-    """`accuracy`, and `macro_f1`: the mean of the labels' F1, each label counting alike however rare.
+    """`accuracy`; `macro_f1`: the mean of the labels' F1, each label counting alike however rare; `matthews`: Matthews'
+    correlation coefficient, 0 for any guess that does not look at the example, where many examples have one label too
+    (Matthews 1975; of more than two labels Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006).
 
-    >>> classification_scores(["yes", "yes", "no", "no"], ["yes", "no", "no", "no"])["accuracy"]
-    0.75
+    >>> scores = classification_scores(["yes", "yes", "no", "no"], ["yes", "no", "no", "no"])
+    >>> scores["accuracy"], round(scores["matthews"], 4)
+    (0.75, 0.5774)
     """
     require_pairs(gold, predicted, "labels")
-    from sklearn.metrics import accuracy_score, f1_score
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+    # Where there is one label and always it is said, nothing is told apart; scikit-learn warns of it.
+    alike = len({*gold, *predicted}) == 1
     return {
         "accuracy": float(accuracy_score(gold, predicted)),
         "macro_f1": float(f1_score(gold, predicted, average="macro", zero_division=0)),
+        "matthews": 0.0 if alike else float(matthews_corrcoef(gold, predicted)),
+    }
+
+
+def ranking_scores(gold: Sequence[str], probabilities: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """How well probabilities put the examples of a label before the others, whatever the threshold.
+
+    `auroc` is the area under the receiver operating characteristic: how likely an example of the label has a higher
+    probability of it than one of another label. `auprc` is the area under precision against recall, as average
+    precision, which for a rare label says more. Both are means over the labels that occur in gold and are not all of
+    it; without any there are no such figures.
+
+    Args:
+        gold: the label of each example.
+        probabilities: of each example, label -> probability; of a label that is not named, 0.
+
+    >>> ranking_scores(["yes", "no", "no"], [{"yes": 0.4, "no": 0.6}, {"yes": 0.1, "no": 0.9}, {"yes": 0.2, "no": 0.8}])
+    {'auroc': 1.0, 'auprc': 1.0}
+    """
+    require_pairs(gold, probabilities, "labels")
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    areas = []
+    for label, count in sorted(Counter(gold).items()):
+        if count < len(gold):
+            true = [one == label for one in gold]
+            said = [row.get(label, 0.0) for row in probabilities]
+            areas.append((float(roc_auc_score(true, said)), float(average_precision_score(true, said))))
+    if not areas:
+        return {}
+    return {
+        name: sum(found) / len(areas) for name, found in zip(("auroc", "auprc"), zip(*areas, strict=True), strict=True)
     }
 
 

@@ -16,12 +16,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from unrolled.data.examples import LabelledText, Signal
 from unrolled.data.tokenisers.base import Tokeniser
-from unrolled.data.tokens import tokenise
+from unrolled.data.tokens import Rule, tokenise
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.layers.pooling import poolings_of
 from unrolled.layers.stack import CellName
-from unrolled.metrics.classification import classification_scores, multilabel_scores
+from unrolled.metrics.classification import classification_scores, multilabel_scores, ranking_scores
 from unrolled.state import State
 from unrolled.tasks._label_streams import PooledStreamer
 from unrolled.tasks._numbers import NumberReader, as_signal, encoded, must_be_texts, numeric, reader_of
@@ -35,7 +35,8 @@ class Classifier(Task):
     Args:
         vocabularies: `labels`; and, of texts, `words` and `characters`.
         decision: `one` label a text, or `many` (any number of them, none included).
-        tokens: how a text is cut: `words`, `blanks` (at white space) or `characters`.
+        tokens: how a text is cut: `words`, `blanks` (at white space), `characters`, or, as DNA, overlapping
+            `2-mers` to `6-mers`.
         pooling: what is made of the vectors of all tokens: the `last` state of each direction, their `mean`, `max`,
             both (`mean_max`), or a sum weighted by additive `attention` (Bahdanau et al. 2015, Yang et al. 2016).
         label_smoothing: share of the target spread over all labels (Szegedy et al. 2016).
@@ -67,7 +68,7 @@ class Classifier(Task):
         tokenisers: Mapping[str, Tokeniser] | None = None,
         *,
         decision: Literal["one", "many"] = "one",
-        tokens: Literal["words", "blanks", "characters"] = "words",
+        tokens: Rule = "words",
         cell: CellName = "lstm",
         hidden_size: int = 128,
         layers: int = 1,
@@ -223,13 +224,18 @@ class Classifier(Task):
         return "micro_f1" if self.options["decision"] == "many" else "accuracy"
 
     def score(self, predicted: Sequence[Any], gold: Sequence[Any]) -> dict[str, float]:
-        """One label: `accuracy`, `macro_f1`. Many: `micro_f1`, `macro_f1`, `exact_match` (all of a text's)."""
+        """One label: `accuracy`, `macro_f1`, `matthews`; where the probabilities are known `auroc` and `auprc`.
+        Many: `micro_f1`, `macro_f1`, `exact_match` (all of a text's).
+        """
         for example in gold:
             _must_have_label(example)
         right, guessed = [_labels_of(e) for e in gold], [_labels_of(e) for e in predicted]
         if self.options["decision"] == "many":
             return multilabel_scores(right, guessed)
-        return classification_scores([label for (label,) in right], [label for (label,) in guessed])
+        singles = [label for (label,) in right]
+        scores = classification_scores(singles, [label for (label,) in guessed])
+        chances = [example.probabilities for example in predicted if example.probabilities is not None]
+        return scores | ranking_scores(singles, chances) if len(chances) == len(predicted) else scores
 
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
         if isinstance(self.reader, NumberReader):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from unrolled.data.examples import LabelledText, Signal
 from unrolled.data.tokenisers.base import Tokeniser
-from unrolled.data.tokens import tokenise
+from unrolled.data.tokens import Rule, tokenise
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
 from unrolled.layers.pooling import poolings_of
@@ -32,7 +32,8 @@ class Regressor(Task):
 
     Args:
         vocabularies: of texts, `words` and `characters`; of numbers none.
-        tokens: how a text is cut: `words`, `blanks` (at white space) or `characters`.
+        tokens: how a text is cut: `words`, `blanks` (at white space), `characters`, or, as DNA, overlapping
+            `2-mers` to `6-mers`.
         pooling: what is made of the vectors of all elements, as in `Classifier`.
         cell, hidden_size, layers, directions, connections, word_size, characters, character_size, character_hidden,
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
@@ -51,7 +52,7 @@ class Regressor(Task):
         vocabularies: Mapping[str, Vocabulary],
         tokenisers: Mapping[str, Tokeniser] | None = None,
         *,
-        tokens: Literal["words", "blanks", "characters"] = "words",
+        tokens: Rule = "words",
         cell: CellName = "lstm",
         hidden_size: int = 128,
         layers: int = 1,
