@@ -303,6 +303,7 @@ def reader_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
         "features": options.get("features") or {},
         "format": options.get("format"),
         "label_separator": options.get("label_separator"),
+        "spacing": options.get("spacing", "blanks"),
     }
 
 

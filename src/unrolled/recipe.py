@@ -22,12 +22,18 @@ from tomlkit.exceptions import TOMLKitError
 from unrolled import bundle
 from unrolled.data import splits
 from unrolled.data.examples import Example
+from unrolled.data.formats.base import Spacing
 from unrolled.errors import BadOption, UnknownName
 from unrolled.lookup import NameIn, Trained, find
 from unrolled.tasks.base import Task
 from unrolled.training.settings import Settings
 
-READING: dict[str, Any] = {"format": str | None, "features": dict[str, str], "label_separator": str | None}
+READING: dict[str, Any] = {
+    "format": str | None,
+    "features": dict[str, str],
+    "label_separator": str | None,
+    "spacing": Spacing,
+}
 """Keywords of the reader that every task has."""
 SECTIONS = ("reading", "model", "training")
 """Of a recipe in TOML: where its options stand."""

@@ -90,7 +90,7 @@ def report(
     else:
         predicted = task.predict(examples, **deciding)
         figures = task.score(predicted, examples)
-        answered += _answers(predicted, examples)
+        answered += _answers(predicted, examples, task.options.get("ignored_tag"))
     known = _known(task, examples)
     parts = Parts()
     return Report(
@@ -223,14 +223,15 @@ def _known(task: Task, examples: Sequence[Any]) -> list[Any]:
     return found
 
 
-def _answers(predicted: Sequence[Any], gold: Sequence[Any]) -> Iterator[Mistake]:
-    """Every decision, right or wrong."""
+def _answers(predicted: Sequence[Any], gold: Sequence[Any], ignored: str | None) -> Iterator[Mistake]:
+    """Every decision, right or wrong. ignored: a tag that says that none is known."""
     for said, right in zip(predicted, gold, strict=True):
         place = "" if right.origin is None else f"{Path(right.origin.path).name}:{right.origin.line}"
         if isinstance(right, TaggedTokens):
             rows = zip(said.tags, right.tags or (), said.confidence or (None,) * len(said.tags), strict=True)
             for k, (tag, gold_tag, sure) in enumerate(rows):
-                yield Mistake(_marked(right.tokens, k), tag, gold_tag, sure, place)
+                if gold_tag != ignored:
+                    yield Mistake(_marked(right.tokens, k), tag, gold_tag, sure, place)
         elif isinstance(right, (LabelledText, Signal)):
             yield Mistake(_said_of(right), _joined(said.label), _joined(right.label), _sure(said), place)
         elif isinstance(right, (Pair, Question)):

@@ -58,6 +58,7 @@ def test_equal_probabilities_rank_like_a_coin():
 def test_a_label_that_no_probability_names_has_none_and_one_alone_has_no_areas():
     assert ranking_scores(["a", "b"], [{"a": 0.9}, {"a": 0.2}]) == {"auroc": 0.75, "auprc": 0.75}
     assert ranking_scores(["a", "a"], [{"a": 0.9}, {"a": 0.2}]) == {}
+    assert ranking_scores(["a", "b"], [{"a": float("nan")}, {"a": 0.2}]) == {}
 
 
 @settings(max_examples=40, deadline=None)

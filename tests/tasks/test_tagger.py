@@ -318,3 +318,62 @@ def test_options_that_no_part_would_refuse_are_refused() -> None:
             made(**{name: value})
     with pytest.raises(UnknownName, match="unknown option of the cell elman 'nonlinear'; did you mean 'nonlinearity'"):
         made(cell="elman", cell_options={"nonlinear": "relu"})
+
+
+# ---------------------------------------------------------------------------------------------- residues
+
+
+def residues() -> list[TaggedTokens]:
+    """Single characters, and of some no tag is known."""
+    pairs = [("MKVLA", "CEEC-"), ("GT", "-C"), ("AAKG", "HHHC"), ("VV", "--")]
+    return [TaggedTokens(tokens=tuple(tokens), tags=tuple(tags)) for tokens, tags in pairs]
+
+
+def test_a_tag_that_is_ignored_is_neither_learnt_nor_counted() -> None:
+    task = made(residues(), ignored_tag="-")
+    assert sorted(task.tags.symbols) == ["C", "E", "H"]
+    known = [
+        -log_p[task.tags.index(tag)]
+        for example in residues()
+        for log_p, tag in zip(emissions(task, example).log_softmax(-1).tolist(), example.tags or (), strict=True)
+        if tag != "-"
+    ]
+    loss = task.loss(task.collate([task.encode(example) for example in residues()]))
+    assert loss.count == len(known) == 9
+    assert loss.total.item() == pytest.approx(sum(known), rel=1e-5)
+    log_p, gold = task.chances(task.collate([task.encode(example) for example in residues()]))
+    assert len(log_p) == len(gold) == 9
+    # Two of the nine known tags are wrong; what is said where none is known does not matter.
+    guesses = ["CEECC", "HE", "HHHH", "EE"]
+    said = [replace(example, tags=tuple(guess)) for example, guess in zip(residues(), guesses, strict=True)]
+    assert task.score(said, residues())["accuracy"] == pytest.approx(7 / 9)
+
+
+def test_a_batch_without_a_known_tag_changes_nothing() -> None:
+    task = made(residues(), ignored_tag="-")
+    loss = task.loss(task.collate([task.encode(residues()[3])]))
+    assert (loss.total.item(), loss.count) == (0.0, 1)
+
+
+def test_an_ignored_tag_is_predicted_nowhere_and_obeys_the_laws() -> None:
+    task = made(residues(), ignored_tag="-")
+    assert "-" not in {tag for example in task.predict(residues()) for tag in example.tags or ()}
+    for law in (laws.batch_mates_change_nothing, laws.order_changes_nothing, laws.loss_is_the_sum_of_its_rows):
+        must_hold(law(task, residues()))
+
+
+def test_a_tag_that_is_ignored_asks_for_a_softmax_and_for_another_tag() -> None:
+    with pytest.raises(BadOption, match="ignored_tag=- is for decoder=softmax, and no tag that is learnt"):
+        made(residues(), ignored_tag="-", decoder="crf")
+    with pytest.raises(BadData, match="there is no tag to learn from but '-', which is ignored"):
+        made([residues()[3]], ignored_tag="-")
+    with pytest.raises(BadData, match="there is no tag to score but '-', which is ignored"):
+        made(residues(), ignored_tag="-").score([residues()[3]], [residues()[3]])
+    assert made(spans(), ignored_tag="_").crf is None
+
+
+def test_raw_text_is_cut_as_the_training_examples_are() -> None:
+    assert made(residues()).predict(["MKV"])[0].tokens == ("M", "K", "V")
+    assert made().predict(["MKV"])[0].tokens == ("MKV",)
+    assert made(cut="characters").predict(["MKV"])[0].tokens == ("M", "K", "V")
+    assert [said["element"] for said in made(residues(), directions="forward").stream().read("MK")] == ["M", "K"]

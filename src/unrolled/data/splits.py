@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from unrolled.data.examples import Example
+from unrolled.data.formats.base import Spacing
 from unrolled.data.lines import bare, suffix
 from unrolled.data.long_text import LongText, is_long
 from unrolled.data.reading import claiming, format_of, read, suffixes
@@ -143,6 +144,7 @@ def load(
     columns: Mapping[str, str] | None = None,
     features: Mapping[str, str] | None = None,
     label_separator: str | None = None,
+    spacing: Spacing = "blanks",
 ) -> Splits:
     """The examples of a folder with splits, or of a single file. Each has its blank filled in, where it needs that.
 
@@ -154,7 +156,7 @@ def load(
         path: a folder, a prefix in a folder, or a file (of parallel text, how the names of the two begin).
         example_type: which examples to read.
         seed: of the lot, where a split must be made.
-        format, columns, features, label_separator: see `read`.
+        format, columns, features, label_separator, spacing: see `read`.
     """
 
     how: dict[str, Any] = {
@@ -162,6 +164,7 @@ def load(
         "columns": columns,
         "features": features,
         "label_separator": label_separator,
+        "spacing": spacing,
         "filled": True,
     }
 

@@ -39,7 +39,8 @@ def everyday(task: Task, train: Sequence[Any], valid: Sequence[Any]) -> list[Fin
         parts = ((islice(train, MOST), "training"), (islice(valid, MOST), "validation"))
         return [finding for part, split in parts for finding in _unreadable(task, part, split)]
     findings = [*_unreadable(task, train, "training"), *_unreadable(task, valid, "validation"), *_shared(train, valid)]
-    labels = [list(map(_labels, split)) for split in (train, valid)]
+    ignored = task.options.get("ignored_tag")
+    labels = [[tuple(one for one in _labels(e) if one != ignored) for e in split] for split in (train, valid)]
     if {"labels", "tags"} & set(task.vocabularies) and any(labels[0]):  # what is not chosen from some has none
         findings += _labels_amiss(*labels)
         if task.example is not Signal:  # a number that comes again says nothing

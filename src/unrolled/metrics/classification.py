@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 from unrolled.metrics.pairs import ratio, require_pairs
@@ -58,7 +59,7 @@ def ranking_scores(gold: Sequence[str], probabilities: Sequence[Mapping[str, flo
     `auroc` is the area under the receiver operating characteristic: how likely an example of the label has a higher
     probability of it than one of another label. `auprc` is the area under precision against recall, as average
     precision, which for a rare label says more. Both are means over the labels that occur in gold and are not all of
-    it; without any there are no such figures.
+    it; without any, or where a probability is not finite, there are no such figures.
 
     Args:
         gold: the label of each example.
@@ -75,6 +76,8 @@ def ranking_scores(gold: Sequence[str], probabilities: Sequence[Mapping[str, flo
         if count < len(gold):
             true = [one == label for one in gold]
             said = [row.get(label, 0.0) for row in probabilities]
+            if not all(map(isfinite, said)):
+                return {}
             areas.append((float(roc_auc_score(true, said)), float(average_precision_score(true, said))))
     if not areas:
         return {}

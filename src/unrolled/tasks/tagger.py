@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -42,6 +43,9 @@ from unrolled.tasks._reader import (
 )
 from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
 
+IGNORED = -100
+"""In place of a tag's number: none is known. (torch's own number for it.)"""
+
 
 class Tagger(Task):
     """A tag for each token.
@@ -69,6 +73,8 @@ class Tagger(Task):
         decoder: `crf`, or `softmax` for each token by itself; for BIO tags `prepare` takes the CRF.
         label_smoothing: `softmax`: share of the target spread over all tags (Szegedy et al. 2016).
         class_weights: `softmax`: `balanced` weighs a tag's tokens by the inverse of its frequency; `none`.
+        ignored_tag: `softmax`: a tag that says that none is known, such as `-`: it is neither learnt nor counted.
+        cut: how raw text is cut: into `words` or `characters`; where nothing is said, as the training examples are.
         cell_options: further keywords of the cell, such as `nonlinearity:relu`.
         encoders: the options of the language models that it began with; `prepare` fills them in. With one, `layers`
             and `word_size` may be 0: then there are no further recurrences, no table of words.
@@ -111,6 +117,8 @@ class Tagger(Task):
         decoder: Literal["crf", "softmax"] = "softmax",
         label_smoothing: float = 0.05,
         class_weights: Literal["none", "balanced"] = "none",
+        ignored_tag: str | None = None,
+        cut: Literal["words", "characters"] = "words",
         cell_options: dict[str, Any] | None = None,
         encoders: list[dict[str, Any]] | None = None,
         encoder_training: Literal["tuned", "frozen"] = "frozen",
@@ -122,6 +130,8 @@ class Tagger(Task):
         self.reader = Reader(vocabularies, self.tokenisers, ReaderOptions.of(self.options))
         self.output = nn.Linear(self.reader.output_size, len(self.tags))
         self.crf: CRF | None = None
+        if ignored_tag is not None and (decoder == "crf" or ignored_tag in self.tags):
+            raise BadOption(f"ignored_tag={ignored_tag} is for decoder=softmax, and no tag that is learnt")
         if decoder == "crf":
             self.crf = CRF(len(self.tags), constraints=bio_constraints(self.tags.symbols))
         self.weights: Tensor | None
@@ -156,12 +166,17 @@ class Tagger(Task):
         vocabularies = {
             "words": Vocabulary.build(([t.lower() for t in e.tokens] for e in examples), minimum_count=minimum_count),
             "characters": Vocabulary.build((token for e in examples for token in e.tokens), minimum_count=2),
-            "tags": Vocabulary.build((e.tags or () for e in examples), unknown=None, kind="tag"),
+            "tags": Vocabulary.build(_known(examples, options.get("ignored_tag")), unknown=None, kind="tag"),
         }
+        if not len(vocabularies["tags"]):
+            raise BadData(f"there is no tag to learn from but {options['ignored_tag']!r}, which is ignored")
         for name in examples[0].features:
             vocabularies[f"feature.{name}"] = Vocabulary.build(e.features[name] for e in examples)
         # Between spans' tags there are rules, which a CRF keeps; for other tags a softmax is as good, and much quicker.
-        options.setdefault("decoder", "crf" if all(is_bio(tag) for tag in vocabularies["tags"].symbols) else "softmax")
+        spans = all(is_bio(tag) for tag in vocabularies["tags"].symbols) and options.get("ignored_tag") is None
+        options.setdefault("decoder", "crf" if spans else "softmax")
+        single = all(len(token) == 1 for example in examples for token in example.tokens)
+        options.setdefault("cut", "characters" if single else "words")
         return begun(cls, vocabularies, options, vectors=vectors, encoders=encoder)
 
     def encode(self, example: TaggedTokens) -> Encoded:
@@ -172,8 +187,10 @@ class Tagger(Task):
             raise example.problem(f"the model also reads the column {missing[0]!r}, which is not there")
         target = None
         if example.tags is not None:
+            known = np.array([tag != self.options["ignored_tag"] for tag in example.tags], dtype=bool)
+            target = np.full(len(example.tags), IGNORED)
             try:
-                target = self.tags.encode(example.tags)
+                target[known] = self.tags.encode(compress(example.tags, known))
             except UnknownName as error:
                 raise example.problem(f"{error} ({NEVER_SEEN})") from None
         return self.reader.encode(example.tokens, example.features, target, " ".join(example.tokens))
@@ -193,8 +210,10 @@ class Tagger(Task):
             total = -self.crf.log_likelihood(emissions, tags).sum()
         else:
             smoothing = self.options["label_smoothing"]
-            total = cross_entropy(emissions.data, tags, self.weights, reduction="sum", label_smoothing=smoothing)
-        return Loss(total, len(tags))
+            total = cross_entropy(
+                emissions.data, tags, self.weights, reduction="sum", label_smoothing=smoothing, ignore_index=IGNORED
+            )
+        return Loss(total, max(int((tags != IGNORED).sum()), 1))
 
     def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
         emissions = self._emissions(batch)
@@ -230,7 +249,8 @@ class Tagger(Task):
         found = (
             emissions.data.log_softmax(-1) if self.crf is None else self.crf.marginals(emissions).clamp_min(1e-30).log()
         )
-        return found, torch.from_numpy(np.concatenate(batch.targets)[batch.place])
+        tags = torch.from_numpy(np.concatenate(batch.targets)[batch.place])
+        return found[tags != IGNORED], tags[tags != IGNORED]
 
     def _emissions(self, batch: Batch) -> PackedSequence:
         read = self.reader(batch)
@@ -250,9 +270,15 @@ class Tagger(Task):
         """`accuracy` per token, `unseen_accuracy` on words not met in training; of BIO spans `f1` and its parts."""
         for example in gold:
             _must_have_tags(example)
-        right, guessed = [e.tags or () for e in gold], [e.tags or () for e in predicted]
-        words = self.vocabularies["words"]
-        scores = token_scores(right, guessed, [[token.lower() in words for token in e.tokens] for e in gold])
+        ignored, words = self.options["ignored_tag"], self.vocabularies["words"]
+        counted = [[tag != ignored for tag in example.tags or ()] for example in gold]
+        right, guessed = (
+            [list(compress(e.tags or (), c)) for e, c in zip(side, counted, strict=True)] for side in (gold, predicted)
+        )
+        known = [[t.lower() in words for t in compress(e.tokens, c)] for e, c in zip(gold, counted, strict=True)]
+        if not any(right):
+            raise BadData(f"there is no tag to score but {ignored!r}, which is ignored")
+        scores = token_scores(right, guessed, known)
         if self.holds_spans:
             scores.update(span_scores(right, guessed))
         return scores
@@ -260,8 +286,9 @@ class Tagger(Task):
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
         if self.crf is not None:
             raise BadOption("a CRF needs the whole sentence and cannot stream: train with decoder=softmax")
-        cut = partial(tokenise, rule="words")
-        return ReaderStreamer(self, self.reader, cut, self._said, everywhere=False, saved=saved)
+        rule = self.options["cut"]
+        given = (self, self.reader, partial(tokenise, rule=rule), self._said)
+        return ReaderStreamer(*given, everywhere=rule == "characters", saved=saved)
 
     def _said(self, vector: Tensor) -> dict[str, Any]:
         """Of a token in a stream. vector: what is known there, (1, features)."""
@@ -277,8 +304,13 @@ class Tagger(Task):
         if isinstance(raw, TaggedTokens):
             return raw
         if isinstance(raw, str):
-            return TaggedTokens(tokens=tuple(tokenise(raw, "words")))
+            return TaggedTokens(tokens=tuple(tokenise(raw, self.options["cut"])))
         return TaggedTokens(tokens=tuple(raw))
+
+
+def _known(examples: Sequence[TaggedTokens], ignored: str | None) -> Iterator[list[str]]:
+    """The tags of each example but the one that says that none is known."""
+    return ([tag for tag in example.tags or () if tag != ignored] for example in examples)
 
 
 def _must_have_tags(example: TaggedTokens) -> None:

@@ -60,6 +60,15 @@ def test_tokens_and_tags_are_lists_and_may_hold_blanks():
     assert written([example], features={"part": "pos"}) == content
 
 
+def test_tokens_may_be_the_characters_of_a_string():
+    content = '{"tokens": "MKV", "tags": "CEH"}\n{"tokens": "A", "tags": null}\n'
+    examples = read(content, TaggedTokens, spacing="none")
+    assert examples == [TaggedTokens(tokens=("M", "K", "V"), tags=("C", "E", "H")), TaggedTokens(tokens=("A",))]
+    assert written(examples, spacing="none") == content
+    with pytest.raises(BadData, match="a string where a list of strings is expected"):
+        read(content, TaggedTokens)
+
+
 def test_predictions_bring_their_probabilities():
     predicted = LabelledText(text="a", label="x", probabilities={"x": 0.75, "y": 0.25})
     assert json.loads(written([predicted])) == {

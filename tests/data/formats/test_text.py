@@ -16,8 +16,8 @@ def written(examples, **options) -> str:
     return b"".join(PlainText(type(examples[0]), **options).write_stream(examples)).decode()
 
 
-def read(content: str, held):
-    return list(PlainText(held).read_stream(io.BytesIO(content.encode())))
+def read(content: str, held, **options):
+    return list(PlainText(held, **options).read_stream(io.BytesIO(content.encode())))
 
 
 def test_a_line_is_a_text_with_its_blanks():
@@ -53,6 +53,16 @@ def test_predicted_tags_stand_behind_their_tokens():
     assert written([replace(example, tags=("O", "B-music_item", "I-music_item"))]) == (
         "play/O 1/2/B-music_item songs/I-music_item\n"
     )
+
+
+def test_a_line_may_be_tokens_with_nothing_between_them_and_their_tags_stand_before_it():
+    (example,) = read("MKVA\n", TaggedTokens, spacing="none")
+    assert example.tokens == ("M", "K", "V", "A")
+    predicted = replace(example, tags=("C", "E", "E", "H"))
+    assert written([predicted], spacing="none") == "CEEH\tMKVA\n"
+    assert written([example], spacing="none") == "MKVA\n"
+    with pytest.raises(BadData, match=r"^cannot write 'NOUN' with nothing between it and others"):
+        written([replace(example, tags=("C", "E", "E", "NOUN"))], spacing="none")
 
 
 def test_a_line_is_a_source_or_a_question_and_its_answer_stands_in_its_place():

@@ -86,6 +86,24 @@ def test_tokens_and_tags_are_separated_by_blanks():
     assert written([predicted], columns={"tags": "slots"}).splitlines()[1].endswith("\tPlay\t1.0000 0.5000 0.2500")
 
 
+def test_tokens_may_have_nothing_between_them():
+    content = "id\tsequence\tss3\n1es5\tMKVA\tCE-H\n"
+    options = {"columns": {"tokens": "sequence", "tags": "ss3"}, "spacing": "none"}
+    (example,) = read(content, TaggedTokens, **options)
+    assert example == TaggedTokens(tokens=("M", "K", "V", "A"), tags=("C", "E", "-", "H"))
+    assert written([example], **options) == content
+    predicted = replace(example, confidence=(1.0, 0.5, 0.25, 0.5))
+    assert written([predicted], **options).splitlines()[1].endswith("\tCE-H\t1.0000 0.5000 0.2500 0.5000")
+    with pytest.raises(BadData, match=r"^a\.tsv:2: 4 tokens but 3 tags$"):
+        read("tokens\ttags\nMKVA\tCEH\n", TaggedTokens, spacing="none")
+    with pytest.raises(
+        BadData, match=r"^cannot write 'NOUN' with nothing between it and others: it is not one character"
+    ):
+        written([TaggedTokens(tokens=("M",), tags=("NOUN",))], spacing="none")
+    with pytest.raises(BadOption, match=r"^spacing=none is for tokens of a cell or a line, which are not here$"):
+        TSV(LabelledText, spacing="none")
+
+
 def test_features_are_further_columns_of_one_value_a_token():
     content = "tokens\ttags\tpos\na b\tX Y\tN V\n"
     (example,) = read(content, TaggedTokens, features={"part": "pos"})

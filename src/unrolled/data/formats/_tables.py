@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, TaggedTokens
-from unrolled.data.formats.base import TextFormat, aligned, likeliest
+from unrolled.data.formats.base import TextFormat, aligned, likeliest, together
 from unrolled.data.lines import split_blanks
 from unrolled.errors import BadData, BadOption, UnknownName
 
@@ -44,6 +44,7 @@ class Table(TextFormat):
     """Rows of named values; a subclass says what a list and a label look like in a value."""
 
     holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage)
+    spaced: ClassVar[bool] = True
 
     def _check(self) -> None:
         super()._check()
@@ -222,7 +223,7 @@ class TextTable(Table):
         return value or None
 
     def _get_list(self, value: str) -> tuple[str, ...] | None:
-        return split_blanks(value) or None
+        return (split_blanks(value) if self.spacing == "blanks" else tuple(value)) or None
 
     def _get_label(self, value: str) -> Label:
         if self.label_separator is None:
@@ -239,6 +240,8 @@ class TextTable(Table):
         return text or ""
 
     def _put_list(self, parts: tuple[str, ...] | None) -> str:
+        if self.spacing == "none":
+            return together(parts or ())
         for part in parts or ():
             if split_blanks(part) != (part,):
                 raise BadData(f"cannot write {part!r} between blanks, since it holds one; write jsonl instead")

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, TaggedTokens
 from unrolled.data.lines import compress, decode, encode, read_bytes
@@ -33,6 +33,9 @@ _FIELDS: Mapping[type[Example], tuple[str, ...]] = {
 }
 
 
+Spacing = Literal["blanks", "none"]
+
+
 class Format(ABC):
     """One file format, told which examples to read and where in the file their fields stand.
 
@@ -43,6 +46,7 @@ class Format(ABC):
         annotated: whether it can hold the blank filled in, to be read again; plain text cannot.
         streamed: whether examples come while a file is read; where the file is one document, that is read whole.
         binary: whether its files are none that people can read.
+        spaced: whether several tokens stand in a cell or a line, with or without blanks between them.
 
     Args:
         example_type: what to read or write.
@@ -50,6 +54,8 @@ class Format(ABC):
         features: name -> column, of further values per token (only `TaggedTokens`).
         label_separator: in TSV and CSV, what stands between the labels of an example that may have several, or
             between the answers to a question of which any is right.
+        spacing: what stands between the tokens of a cell or a line, and between their tags: `blanks`; or `none`, so
+            that each character is one, as in the sequence of a protein (only `TaggedTokens`).
         filled: whether an example whose blank is empty is a mistake, as in training and evaluation.
     """
 
@@ -59,6 +65,7 @@ class Format(ABC):
     annotated: ClassVar[bool] = True
     streamed: ClassVar[bool] = True
     binary: ClassVar[bool] = False
+    spaced: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -67,12 +74,14 @@ class Format(ABC):
         features: Mapping[str, str] | None = None,
         *,
         label_separator: str | None = None,
+        spacing: Spacing = "blanks",
         filled: bool = False,
     ) -> None:
         self.example_type = example_type
         self.columns = dict(columns or {})
         self.features = dict(features or {})
         self.label_separator = label_separator
+        self.spacing = spacing
         self.filled = filled and example_type.needs_answer
         self._check()
 
@@ -86,6 +95,8 @@ class Format(ABC):
                 raise UnknownName("field", field, _FIELDS[self.example_type])
         if self.features and self.example_type is not TaggedTokens:
             raise BadOption(f"features are columns beside tokens; {self.example_type.called} have none")
+        if self.spacing != "blanks" and (self.example_type is not TaggedTokens or not self.spaced):
+            raise BadOption(f"spacing={self.spacing} is for tokens of a cell or a line, which are not here")
         if self.label_separator == "":
             raise BadOption("label_separator must not be empty")
         if self.filled and not self.annotated:
@@ -169,6 +180,14 @@ def aligned(example: TaggedTokens) -> TaggedTokens:
         if "" in values:
             raise BadData(f"{name} {values.index('') + 1} of {count} is empty")
     return example
+
+
+def together(parts: Sequence[str]) -> str:
+    """Tokens, or tags, of one character each, with nothing between them. Raises `BadData` for a longer one."""
+    for part in parts:
+        if len(part) != 1:
+            raise BadData(f"cannot write {part!r} with nothing between it and others: it is not one character")
+    return "".join(parts)
 
 
 def likeliest(following: Sequence[tuple[str, float]]) -> str:

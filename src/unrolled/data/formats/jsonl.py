@@ -18,6 +18,7 @@ import numpy as np
 from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, TaggedTokens
 from unrolled.data.formats._json import kind, load
 from unrolled.data.formats._tables import Label, Row, Table, one_or_several
+from unrolled.data.formats.base import together
 from unrolled.data.lines import is_blank, read_lines, without_end
 from unrolled.errors import BadData
 
@@ -82,6 +83,8 @@ class JSONLines(Table):
         return None if value is None else self._get_text(value, field)
 
     def _get_list(self, value: Any) -> tuple[str, ...]:
+        if self.spacing == "none" and isinstance(value, str):
+            return tuple(value)
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
             raise BadData(f"{kind(value)} where a list of strings is expected")
         return tuple(value)
@@ -98,8 +101,10 @@ class JSONLines(Table):
     def _put_optional(self, text: str | None) -> str | None:
         return text
 
-    def _put_list(self, parts: tuple[str, ...] | None) -> list[str] | None:
-        return None if parts is None else list(parts)
+    def _put_list(self, parts: tuple[str, ...] | None) -> list[str] | str | None:
+        if parts is None:
+            return None
+        return list(parts) if self.spacing == "blanks" else together(parts)
 
     def _put_answer(self, answer: Label, before: Any) -> Any:
         if isinstance(before, list) and not isinstance(answer, tuple):

@@ -5,6 +5,7 @@ Plain text has no place for labels, so it is read with the blank empty; a predic
     label TAB text              a text's label before it (several, with `|` between them)
     The/DET dog/NOUN barks/VERB a token's tag after it, as in the Brown corpus and NLTK. A slash, since tags such as
                                 `B-music_item` hold underscores; the tag is what follows a part's last slash
+    CEEEC TAB MKTVR             tags before their tokens, where nothing stands between those
     text TAB next, next, …      the likeliest next elements behind a text that is to be read on
     target, answer              in place of the source or of the question: line for line the same, maybe an empty one
 
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, TaggedTokens
-from unrolled.data.formats.base import TextFormat, aligned, likeliest
+from unrolled.data.formats.base import TextFormat, aligned, likeliest, together
 from unrolled.data.lines import is_blank, one_line, split_blanks, without_end
 from unrolled.errors import BadData
 
@@ -37,6 +38,7 @@ class PlainText(TextFormat):
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".text", ".tokens")
     holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage)
     annotated: ClassVar[bool] = False
+    spaced: ClassVar[bool] = True
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
         blank = 0
@@ -56,7 +58,8 @@ class PlainText(TextFormat):
             elif self.example_type is Question:
                 yield Question(question=without_end(line), origin=origin, rest=rest)
             else:
-                yield TaggedTokens(tokens=split_blanks(line), origin=origin, rest=rest)
+                tokens = split_blanks(line) if self.spacing == "blanks" else tuple(without_end(line))
+                yield TaggedTokens(tokens=tokens, origin=origin, rest=rest)
 
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         alike: bool | None = None
@@ -90,6 +93,9 @@ class PlainText(TextFormat):
 
     def _tagged(self, example: TaggedTokens) -> str:
         tokens = aligned(example).tokens
+        if self.spacing == "none":
+            line = one_line("tokens", together(tokens), KIND)
+            return line if example.tags is None else f"{together(example.tags)}\t{line}"
         for token in tokens:
             if split_blanks(token) != (token,):
                 raise BadData(f"cannot write the token {token!r} as plain text: it holds a blank")
