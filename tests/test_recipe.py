@@ -249,7 +249,14 @@ def test_languages_and_columns_of_two_texts_are_options_of_reading(
     built = build("classifier", "pairs", {**columns, "format": "tsv", "label_separator": " | "})
     assert built.columns() == columns
     assert built.reading == {**columns, "format": "tsv", "label_separator": " | "}
-    assert set(option_table("classifier")["reading"]) == {*columns, "format", "features", "label_separator", "spacing"}
+    assert set(option_table("classifier")["reading"]) == {
+        *columns,
+        "format",
+        "features",
+        "label_separator",
+        "spacing",
+        "similarity",
+    }
     with pytest.raises(BadOption, match="unknown option 'score'"):
         build("classifier", "pairs", {"score": "x"})
 

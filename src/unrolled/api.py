@@ -32,7 +32,7 @@ from unrolled.inspection.laws import Verdict
 from unrolled.kernels import library
 from unrolled.looking import REPORTS, examples_of
 from unrolled.lookup import NameIn, find, names
-from unrolled.model import Model, load, model_class, read_json, reader_keywords
+from unrolled.model import Model, load, model_class, read_json
 from unrolled.recipe import Recipe, from_toml
 from unrolled.tasks.base import Task
 from unrolled.training import resume
@@ -96,7 +96,7 @@ def train(recipe: Recipe, *, resumed: bool = False, overwrite: bool = False) -> 
     folder = None if recipe.output is None else Path(recipe.output)
     if folder is not None:
         _can_be_written(folder, recipe, resumed=resumed, overwrite=overwrite)
-    loaded = splits.load(recipe.data, recipe.example_type(), seed=recipe.seed, **reader_keywords(recipe.reading))
+    loaded = recipe.splits()
     torch.manual_seed(recipe.seed)
     # Before the folder is made: a mistake in the options or the data leaves nothing behind.
     task = recipe.prepared(loaded.train)

@@ -20,14 +20,13 @@ from typing import Any, Literal
 import torch
 
 from unrolled import recipe as recipes
-from unrolled.data import splits
 from unrolled.errors import BadOption, NotFinite
 from unrolled.inspection.diagnosis import OF_GRADIENT, Finding, diagnose, needed, summary
 from unrolled.inspection.everyday import everyday, rate_too_high
 from unrolled.inspection.examination import Examination, examine_task
 from unrolled.inspection.not_finite import first_not_finite
 from unrolled.inspection.remedies import Given, Remedy, remedies, suggested_clip
-from unrolled.model import Model, reader_keywords
+from unrolled.model import Model
 from unrolled.recipe import Recipe
 from unrolled.tasks.base import Task
 from unrolled.training.events import Check, Event, Looked, Step
@@ -146,7 +145,7 @@ def doctor(recipe: Recipe, *, distance: int | None = None, treat: bool = False) 
 
     Raises as a training does, but for `NotFinite`, which is told of.
     """
-    loaded = splits.load(recipe.data, recipe.example_type(), seed=recipe.seed, **reader_keywords(recipe.reading))
+    loaded = recipe.splits()
     plain = Course(recipe)
     yield from _follow(plain, loaded.train, loaded.valid, distance)
     found = _remedies(plain, distance)

@@ -21,7 +21,7 @@ from unrolled.data.lines import suffix
 from unrolled.data.long_text import LongText
 from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 from unrolled.lookup import find
-from unrolled.recipe import READING, Recipe, build, deciding_options, reading_options
+from unrolled.recipe import Recipe, build, deciding_options, reader_keywords, reading_options
 from unrolled.state import State
 from unrolled.tasks.base import Streamer, Task
 from unrolled.training.events import Check, Planned, Replanned
@@ -294,17 +294,6 @@ class Model:
             return f"{type(self).__name__}(not trained)"
         weights = sum(p.numel() for p in self.task.parameters())
         return f"{type(self).__name__}({self.task.options.get('cell', 'rnn')}, {weights:,} weights)"
-
-
-def reader_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of the reading as keywords of `data.reading`: what is no keyword of the reader is a column."""
-    return {
-        "columns": {name: value for name, value in options.items() if name not in READING},
-        "features": options.get("features") or {},
-        "format": options.get("format"),
-        "label_separator": options.get("label_separator"),
-        "spacing": options.get("spacing", "blanks"),
-    }
 
 
 def model_class(task: str) -> type[Model]:

@@ -33,8 +33,9 @@ READING: dict[str, Any] = {
     "features": dict[str, str],
     "label_separator": str | None,
     "spacing": Spacing,
+    "similarity": float | None,
 }
-"""Keywords of the reader that every task has."""
+"""Keywords of the reader that every task has; `similarity` is of the parting of what it read."""
 SECTIONS = ("reading", "model", "training")
 """Of a recipe in TOML: where its options stand."""
 
@@ -75,6 +76,12 @@ class Recipe:
         columns, form = self.columns(), self.reading.get("format")
         return splits.example_type(self.data, kind.reads or (kind.example,), format=form, columns=columns)
 
+    def splits(self) -> splits.Splits:
+        """Its examples, parted as it says. Raises `BadData`, `BadOption` and `UnknownName`."""
+        similarity = self.reading.get("similarity")
+        how = reader_keywords(self.reading)
+        return splits.load(self.data, self.example_type(), seed=self.seed, similarity=similarity, **how)
+
     def prepared(self, examples: Sequence[Any]) -> Task:
         """The task for these training examples; models that it is to begin with are loaded. Raises as `prepare` does,
         and `BadModel`.
@@ -103,6 +110,20 @@ class Recipe:
             "plans": {str(step): epochs for step, epochs in self.plans.items()} or None,
         }
         return tomlkit.dumps(_without_none(whole))
+
+
+def reader_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the reading as keywords of `data.reading`: what is no keyword of the reader is a column.
+
+    `similarity` is left out, which is of the parting of what was read.
+    """
+    return {
+        "columns": {name: value for name, value in options.items() if name not in READING},
+        "features": options.get("features") or {},
+        "format": options.get("format"),
+        "label_separator": options.get("label_separator"),
+        "spacing": options.get("spacing", "blanks"),
+    }
 
 
 def build(

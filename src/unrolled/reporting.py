@@ -287,7 +287,8 @@ def _validation(
     told = None if folder is None else Path(folder) / card.TRAINING
     if told is not None and told.exists():
         recipe = from_toml(told)
-        loaded = splits.load(recipe.data, model.task.example, seed=recipe.seed, **model.how(how, recipe.data))
+        similarity, read = recipe.reading.get("similarity"), model.how(how, recipe.data)
+        loaded = splits.load(recipe.data, model.task.example, seed=recipe.seed, similarity=similarity, **read)
         return list(loaded.valid)
     raise BadData("there is no validation file to fit a temperature on; name one with --validation")
 

@@ -5,7 +5,7 @@ a prefix (`ptb.train.txt.xz`, `en_ewt-ud-train.conllu`); a path `folder/ptb` tak
 such as `qa1_train.txt` count where no others do. Parallel text has two files a split, `train.en` and `train.de`. Where
 there is no validation split a tenth of the training examples is taken; a single file is split 80/10/10. Who goes where
 depends on the examples and the seed alone, and examples of the same content stay on one side: nothing is tested that
-was trained on.
+was trained on. Where it is asked for (`similarity`), near relatives stay on one side, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from unrolled.data.formats.base import Spacing
 from unrolled.data.lines import bare, suffix
 from unrolled.data.long_text import LongText, is_long
 from unrolled.data.reading import claiming, format_of, read, suffixes
-from unrolled.errors import BadData
+from unrolled.data.similarity import families
+from unrolled.errors import BadData, BadOption
 
 SomeExample = TypeVar("SomeExample", bound=Example)
 
@@ -145,6 +146,7 @@ def load(
     features: Mapping[str, str] | None = None,
     label_separator: str | None = None,
     spacing: Spacing = "blanks",
+    similarity: float | None = None,
 ) -> Splits:
     """The examples of a folder with splits, or of a single file. Each has its blank filled in, where it needs that.
 
@@ -157,6 +159,8 @@ def load(
         example_type: which examples to read.
         seed: of the lot, where a split must be made.
         format, columns, features, label_separator, spacing: see `read`.
+        similarity: share of their words from which on sequences stay on one side; see `data.similarity`. None: those of
+            the same content alone do.
     """
 
     how: dict[str, Any] = {
@@ -176,12 +180,12 @@ def load(
     if Path(path).is_file() or (
         not Path(path).is_dir() and claiming(path, format, columns=columns, example_type=example_type)
     ):
-        train, valid, test = _parted(examples(Path(path)), [0.1, 0.1], seed, path)
+        train, valid, test = _parted(examples(Path(path)), [0.1, 0.1], seed, path, similarity)
         return Splits(train, valid, test)
     files = find(path, format=format, columns=columns, example_type=example_type)
     train = examples(files.train)
     if files.valid is None:
-        train, valid = _parted(train, [0.1], seed, files.train)
+        train, valid = _parted(train, [0.1], seed, files.train, similarity)
     else:
         valid = read(files.valid, example_type, **how)
     return Splits(train, valid, None)
@@ -196,11 +200,19 @@ def set_apart(
 
 
 def _parted(
-    examples: Sequence[SomeExample], shares: Sequence[float], seed: int, where: str | Path | None
+    examples: Sequence[SomeExample],
+    shares: Sequence[float],
+    seed: int,
+    where: str | Path | None,
+    similarity: float | None = None,
 ) -> Sequence[Sequence[SomeExample]]:
     """By lot; of what runs on, one piece after the other."""
     if not (examples and examples[0].runs_on):
-        return by_lot(examples, shares, seed=seed, where=where)
+        return by_lot(examples, shares, seed=seed, where=where, similarity=similarity)
+    if similarity is not None:
+        raise BadOption(
+            "similarity is of sequences that stand for themselves; a running text is parted where it stands"
+        )
     if len(examples) <= len(shares):
         raise BadData(f"{len(examples)} lines cannot be split in {len(shares) + 1}", where)
     most = APART if isinstance(examples, LongText) else len(examples)
@@ -212,15 +224,22 @@ def _parted(
 
 
 def by_lot(
-    examples: Sequence[SomeExample], shares: Sequence[float], *, seed: int, where: str | Path | None = None
+    examples: Sequence[SomeExample],
+    shares: Sequence[float],
+    *,
+    seed: int,
+    where: str | Path | None = None,
+    similarity: float | None = None,
 ) -> list[list[SomeExample]]:
     """What is left, then one list a share: about that share of the examples, at least one, in their old order.
 
-    Examples of the same content stay together. Raises `BadData` where there are too few different ones.
+    Examples of the same content stay together, and similar ones; see `load`. Raises `BadData` where there are too few
+    different ones, `BadOption` where examples of that type are not similar or not.
     """
     groups: dict[Any, list[int]] = {}
-    for index, example in enumerate(examples):
-        groups.setdefault(example.content, []).append(index)
+    kin = [e.content for e in examples] if similarity is None else families_of(examples, similarity)
+    for index, key in enumerate(kin):
+        groups.setdefault(key, []).append(index)
     if len(groups) <= len(shares):
         several = f"{len(groups)} different example" + ("" if len(groups) == 1 else "s")
         raise BadData(f"{several} cannot be split in {len(shares) + 1}", where)
@@ -233,6 +252,19 @@ def by_lot(
         taken, left = _take(left, max(1, round(share * len(examples))), len(shares) - number)
         parts.append(taken)
     return [[examples[k] for k in sorted(part)] for part in (_flat(left), *parts)]
+
+
+def families_of(examples: Sequence[Example], similarity: float) -> list[int]:
+    """The family of each example by what is read of it. Raises `BadOption` where that is no text."""
+    texts = []
+    for example in examples:
+        content = example.content
+        if isinstance(content, tuple) and all(isinstance(part, str) for part in content):
+            content = "".join(content) if all(len(part) == 1 for part in content) else " ".join(content)
+        if not isinstance(content, str):
+            raise BadOption(f"similarity is of sequences of letters, not of {example.called}")
+        texts.append(content)
+    return families(texts, similarity).tolist() if texts else []
 
 
 def _take(groups: list[list[int]], target: int, keep: int) -> tuple[list[int], list[list[int]]]:

@@ -7,6 +7,7 @@ softmax over the labels is taken, or, where several labels may hold at once, a s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -26,6 +27,7 @@ from unrolled.state import State
 from unrolled.tasks._label_streams import PooledStreamer
 from unrolled.tasks._numbers import NumberReader, as_signal, encoded, must_be_texts, numeric, reader_of
 from unrolled.tasks._reader import Encoder, balanced, begun, layer_groups, text_vocabularies
+from unrolled.tasks._strands import Strands, TwoBatches, TwoStrands, reverse_complement
 from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
 
 
@@ -37,6 +39,7 @@ class Classifier(Task):
         decision: `one` label a text, or `many` (any number of them, none included).
         tokens: how a text is cut: `words`, `blanks` (at white space), `characters`, or, as DNA, overlapping
             `2-mers` to `6-mers`.
+        strands: `both`: a sequence of DNA and its reverse complement are read, and answered as one; `given`: it alone.
         pooling: what is made of the vectors of all tokens: the `last` state of each direction, their `mean`, `max`,
             both (`mean_max`), or a sum weighted by additive `attention` (Bahdanau et al. 2015, Yang et al. 2016).
         label_smoothing: share of the target spread over all labels (Szegedy et al. 2016).
@@ -69,6 +72,7 @@ class Classifier(Task):
         *,
         decision: Literal["one", "many"] = "one",
         tokens: Rule = "words",
+        strands: Strands = "given",
         cell: CellName = "lstm",
         hidden_size: int = 128,
         layers: int = 1,
@@ -104,6 +108,8 @@ class Classifier(Task):
         super().__init__(vocabularies, tokenisers)
         if inputs:
             self.example = Signal  # type: ignore[misc, assignment]
+        if inputs and strands == "both":
+            raise BadOption("strands is an option for DNA; numbers have none")
         self.labels = vocabularies["labels"]
         self.reader = reader_of(vocabularies, self.tokenisers, self.options)
         size = self.reader.output_size
@@ -164,13 +170,23 @@ class Classifier(Task):
             except UnknownName as error:
                 raise example.problem(f"{error} ({NEVER_SEEN})") from None
             target = torch.zeros(len(self.labels)).index_fill_(0, places, 1.0)
-        return encoded(self.reader, example, target, self.options["tokens"])
+        rule = self.options["tokens"]
+        given = encoded(self.reader, example, target, rule)
+        if self.options["strands"] == "given" or not isinstance(example, LabelledText):
+            return given
+        try:
+            other = reverse_complement(example.text)
+        except BadData as error:
+            raise example.problem(error.problem) from None
+        return TwoStrands(given, encoded(self.reader, replace(example, text=other), target, rule))
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         return layer_groups(self, self.reader.encoders)
 
     def collate(self, encoded: Sequence[Any]) -> Any:
-        return self.reader.collate(encoded)
+        if self.options["strands"] == "given":
+            return self.reader.collate(encoded)
+        return TwoBatches(*(self.reader.collate(side) for side in zip(*encoded, strict=True)))
 
     def loss(self, batch: Any) -> Loss:
         if any(target is None for target in batch.targets):
@@ -202,10 +218,21 @@ class Classifier(Task):
         return filled
 
     def _logits(self, batch: Any) -> Tensor:
+        if isinstance(batch, TwoBatches):
+            return self.output((self._pooled(batch.given) + self._pooled(batch.other)) / 2)
+        return self.output(self._pooled(batch))
+
+    def _pooled(self, batch: Any) -> Tensor:
         read = self.reader(batch)
-        return self.output(torch.cat([pooling(read) for pooling in self.poolings], dim=-1))
+        return torch.cat([pooling(read) for pooling in self.poolings], dim=-1)
+
+    def see(self, batch: Any) -> None:
+        """Of two strands the given one."""
+        self.output(self._pooled(batch.given if isinstance(batch, TwoBatches) else batch))
 
     def vectors(self) -> nn.Module:
+        if self.options["strands"] == "both":
+            raise BadOption("two strands are read: what one element of one of them weighs is not told")
         return self.reader.embedding_dropout
 
     def says(self, batch: Any, place: int = -1) -> tuple[Tensor, Sequence[str]]:
@@ -240,6 +267,8 @@ class Classifier(Task):
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
         if isinstance(self.reader, NumberReader):
             raise BadOption("a stream is of texts; numbers are not streamed")
+        if self.options["strands"] == "both":
+            raise BadOption("the other strand begins where a sequence ends: strands=both cannot stream")
         rule = self.options["tokens"]
         given = (self, self.reader, partial(tokenise, rule=rule), self._said)
         return PooledStreamer(self.poolings, *given, everywhere=rule == "characters", saved=saved)
@@ -252,6 +281,8 @@ class Classifier(Task):
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each example: what the network makes of its elements at once, and read one by one."""
+        if self.options["strands"] == "both":
+            raise BadOption("the other strand begins where a sequence ends: strands=both cannot stream")
         yield from self.reader.stream_outputs([self.encode(example) for example in examples])
 
     def read(self, raw: Any) -> LabelledText | Signal:

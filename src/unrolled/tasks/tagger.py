@@ -41,6 +41,7 @@ from unrolled.tasks._reader import (
     layer_groups,
     lengths_of,
 )
+from unrolled.tasks._strands import Strands, TwoBatches, TwoStrands, reverse_complement, turned
 from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
 
 IGNORED = -100
@@ -74,6 +75,7 @@ class Tagger(Task):
         label_smoothing: `softmax`: share of the target spread over all tags (Szegedy et al. 2016).
         class_weights: `softmax`: `balanced` weighs a tag's tokens by the inverse of its frequency; `none`.
         ignored_tag: `softmax`: a tag that says that none is known, such as `-`: it is neither learnt nor counted.
+        strands: `both`: a sequence of DNA and its reverse complement are read, and tagged as one; `given`: it alone.
         cut: how raw text is cut: into `words` or `characters`; where nothing is said, as the training examples are.
         cell_options: further keywords of the cell, such as `nonlinearity:relu`.
         encoders: the options of the language models that it began with; `prepare` fills them in. With one, `layers`
@@ -118,6 +120,7 @@ class Tagger(Task):
         label_smoothing: float = 0.05,
         class_weights: Literal["none", "balanced"] = "none",
         ignored_tag: str | None = None,
+        strands: Strands = "given",
         cut: Literal["words", "characters"] = "words",
         cell_options: dict[str, Any] | None = None,
         encoders: list[dict[str, Any]] | None = None,
@@ -179,7 +182,7 @@ class Tagger(Task):
         options.setdefault("cut", "characters" if single else "words")
         return begun(cls, vocabularies, options, vectors=vectors, encoders=encoder)
 
-    def encode(self, example: TaggedTokens) -> Encoded:
+    def encode(self, example: TaggedTokens) -> Encoded | TwoStrands:
         if not example.tokens:
             raise example.problem("a sentence without tokens")
         missing = [name for name in self.reader.feature_vocabularies if name not in example.features]
@@ -193,15 +196,27 @@ class Tagger(Task):
                 target[known] = self.tags.encode(compress(example.tags, known))
             except UnknownName as error:
                 raise example.problem(f"{error} ({NEVER_SEEN})") from None
-        return self.reader.encode(example.tokens, example.features, target, " ".join(example.tokens))
+        given = self.reader.encode(example.tokens, example.features, target, " ".join(example.tokens))
+        if self.options["strands"] == "given":
+            return given
+        try:
+            other = tuple(reverse_complement("".join(example.tokens)))
+        except BadData as error:
+            raise example.problem(error.problem) from None
+        if len(other) != len(example.tokens):
+            raise example.problem("strands=both is for bases: each token must be one letter")
+        back = {name: values[::-1] for name, values in example.features.items()}
+        return TwoStrands(given, self.reader.encode(other, back, None, " ".join(other)))
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         return layer_groups(self, self.reader.encoders)
 
-    def collate(self, encoded: Sequence[Encoded]) -> Batch:
-        return self.reader.collate(encoded)
+    def collate(self, encoded: Sequence[Any]) -> Batch | TwoBatches:
+        if self.options["strands"] == "given":
+            return self.reader.collate(encoded)
+        return TwoBatches(*(self.reader.collate(side) for side in zip(*encoded, strict=True)))
 
-    def loss(self, batch: Batch) -> Loss:
+    def loss(self, batch: Batch | TwoBatches) -> Loss:
         if any(target is None for target in batch.targets):
             raise BadData("an example without tags cannot be learnt from")
         emissions = self._emissions(batch)
@@ -215,7 +230,7 @@ class Tagger(Task):
             )
         return Loss(total, max(int((tags != IGNORED).sum()), 1))
 
-    def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
+    def decide(self, batch: Batch | TwoBatches, **options: Any) -> list[dict[str, Any]]:
         emissions = self._emissions(batch)
         if self.crf is not None:
             best = self.crf.viterbi(emissions)[0]
@@ -237,13 +252,15 @@ class Tagger(Task):
         ]
 
     def vectors(self) -> nn.Module:
+        if self.options["strands"] == "both":
+            raise BadOption("two strands are read: what one element of one of them weighs is not told")
         return self.reader.embedding_dropout
 
-    def says(self, batch: Batch, place: int = -1) -> tuple[Tensor, Sequence[str]]:
+    def says(self, batch: Batch | TwoBatches, place: int = -1) -> tuple[Tensor, Sequence[str]]:
         """Of each tag of that token; of a CRF by the token's own scores, its neighbours' tags left out."""
         return at(self._emissions(batch), place).log_softmax(-1), self.tags.symbols
 
-    def chances(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def chances(self, batch: Batch | TwoBatches) -> tuple[Tensor, Tensor]:
         """Of each token's tag; of a CRF by the marginals, which the confidences are."""
         emissions = self._emissions(batch)
         found = (
@@ -252,9 +269,18 @@ class Tagger(Task):
         tags = torch.from_numpy(np.concatenate(batch.targets)[batch.place])
         return found[tags != IGNORED], tags[tags != IGNORED]
 
-    def _emissions(self, batch: Batch) -> PackedSequence:
-        read = self.reader(batch)
-        return read._replace(data=self.output(read.data))
+    def _emissions(self, batch: Batch | TwoBatches) -> PackedSequence:
+        if isinstance(batch, Batch):
+            read = self.reader(batch)
+            return read._replace(data=self.output(read.data))
+        # Rows of equal lengths in the same order: both batches are packed alike.
+        read, other = self.reader(batch.given), self.reader(batch.other)
+        back = turned(other.data, batch.given.place, lengths_of(read))
+        return read._replace(data=self.output((read.data + back) / 2))
+
+    def see(self, batch: Batch | TwoBatches) -> None:
+        """Of two strands the given one."""
+        self._emissions(batch if isinstance(batch, Batch) else batch.given)
 
     @property
     def holds_spans(self) -> bool:
@@ -286,6 +312,7 @@ class Tagger(Task):
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
         if self.crf is not None:
             raise BadOption("a CRF needs the whole sentence and cannot stream: train with decoder=softmax")
+        self._must_stream()
         rule = self.options["cut"]
         given = (self, self.reader, partial(tokenise, rule=rule), self._said)
         return ReaderStreamer(*given, everywhere=rule == "characters", saved=saved)
@@ -298,7 +325,13 @@ class Tagger(Task):
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each example: what the network makes of its elements at once, and read one by one."""
-        yield from self.reader.stream_outputs([self.encode(example) for example in examples])
+        self._must_stream()
+        encoded: list[Any] = [self.encode(example) for example in examples]
+        yield from self.reader.stream_outputs(encoded)
+
+    def _must_stream(self) -> None:
+        if self.options["strands"] == "both":
+            raise BadOption("the other strand begins where a sequence ends: strands=both cannot stream")
 
     def read(self, raw: Any) -> TaggedTokens:
         if isinstance(raw, TaggedTokens):
