@@ -88,6 +88,8 @@ class Signal(Example):
     Attributes:
         values: (steps, features), real numbers; NaN where one is missing.
         label: None where it is not known; a tuple of labels where several may hold. A quantity is its digits.
+        series: what it is called in its file, where it is one of several series.
+        rate: steps a second, where that is known, as of sound.
         probabilities: filled in by a prediction: label -> probability; none of a quantity.
     """
 
@@ -96,6 +98,8 @@ class Signal(Example):
 
     values: NDArray[Any]
     label: str | tuple[str, ...] | None = None
+    series: str | None = None
+    rate: float | None = field(default=None, compare=False)
     probabilities: Mapping[str, float] | None = field(default=None, compare=False)
 
     @property

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, TaggedTokens
+from unrolled.data.formats._signal_rows import cells_of, signals
 from unrolled.data.formats.base import TextFormat, aligned, likeliest, together
 from unrolled.data.lines import split_blanks
+from unrolled.data.media.base import Recorded
+from unrolled.data.recordings import recorded
 from unrolled.errors import BadData, BadOption, UnknownName
 
 Label = str | tuple[str, ...] | None
@@ -43,7 +46,7 @@ class Row(NamedTuple):
 class Table(TextFormat):
     """Rows of named values; a subclass says what a list and a label look like in a value."""
 
-    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage)
+    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage, Signal)
     spaced: ClassVar[bool] = True
 
     def _check(self) -> None:
@@ -126,6 +129,10 @@ class Table(TextFormat):
                 answer = None if blank is None else self._get_answer(blank)
                 question = self._get_text(given, "question")
                 return Question(question=question, context=context, answer=answer, origin=origin, rest=row)
+            if self.example_type is Signal:
+                found = recording(self._get_text(given, "values"), where)
+                label = None if blank is None else self._get_label(blank)
+                return Signal(values=found.values, rate=found.rate, label=label, origin=origin, rest=row)
             tags = None if blank is None else self._get_list(blank)
             features = {name: self._get_list(cells[column]) or () for name, column in self.features.items()}
             tokens = self._get_list(given) or ()
@@ -158,6 +165,11 @@ class Table(TextFormat):
                 cells[self._inputs[1]] = self._put_optional(example.context)
             if not empty:
                 cells[blank] = self._put_answer(example.answer, cells.get(blank))
+        elif isinstance(example, Signal):
+            if given not in cells:
+                raise BadData("numbers of no file of their own have no path to write; write npz or jsonl instead")
+            if not empty:
+                cells[blank] = self._put_label(example.label, cells.get(blank))
         elif isinstance(example, TaggedTokens):
             aligned(example)
             cells[given] = self._put_list(example.tokens)
@@ -181,7 +193,24 @@ class TextTable(Table):
     def _line(self, cells: Sequence[str]) -> str:
         """A row as text, with its line end. Raises `BadData` for cells that could not be read again."""
 
+    @classmethod
+    def tells(cls, path: Path, kinds: Sequence[type[Example]], columns: Mapping[str, str]) -> type[Example]:
+        """Numbers, where it is said which rows are the steps of a series, or in which column files are named."""
+        return (
+            Signal if Signal in kinds and {"series", "values"} & set(columns) else super().tells(path, kinds, columns)
+        )
+
+    @property
+    def _rows_are_steps(self) -> bool:
+        return self.example_type is Signal and ("series" in self.columns or "values" not in self.columns)
+
+    def _is_needed(self, field: str) -> bool:
+        return super()._is_needed(field) and not (field == "values" and self._rows_are_steps)
+
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
+        if self._rows_are_steps:
+            yield from self._series(lines, where)
+            return
         header: tuple[str, ...] = ()
         shared: Row | None = None
         for number, cells in self._rows(lines, where):
@@ -205,9 +234,23 @@ class TextTable(Table):
                 row = Row(header, tuple(cells)) if shared is None else shared
                 yield self._example(dict(zip(header, cells, strict=True)), row, where, number)
 
+    def _series(self, lines: Iterator[str], where: str | Path) -> Iterator[Signal]:
+        rows = self._rows(lines, where)
+        number, first = next(rows, (0, ()))
+        header = tuple(first)
+        if twice := [name for name in header if header.count(name) > 1]:
+            raise BadData(f"two columns are called {twice[0]!r}", where, number)
+        if header:
+            self._find(header, str(where))
+            yield from signals(_even(rows, len(header), where), header, self.columns, where)
+
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         examples = list(examples)
-        rows = [self._cells(example) for example in examples]
+        if self._rows_are_steps:
+            signals_in_order = (e for e in examples if isinstance(e, Signal))
+            rows = [row for k, e in enumerate(signals_in_order, 1) for row in cells_of(e, k, self.columns)]
+        else:
+            rows = [self._cells(example) for example in examples]
         blanks = {getattr(example, example.blank) is None for example in examples}
         if self.example_type is LabelledText and self.label_separator is not None and len(blanks) == 2:
             raise BadData("some examples have labels and some are not labelled, which a column cannot tell apart")
@@ -274,7 +317,11 @@ class TextTable(Table):
         return likeliest(following)
 
     def _put_prediction(self, example: Example) -> dict[str, str]:
-        if isinstance(example, LabelledText) and example.probabilities is not None and example.label is not None:
+        if (
+            isinstance(example, (LabelledText, Signal))
+            and example.probabilities is not None
+            and example.label is not None
+        ):
             labels = (example.label,) if isinstance(example.label, str) else example.label
             figures = [f"{example.probabilities[label]:.4f}" for label in labels if label in example.probabilities]
             return {"confidence": (self.label_separator or " ").join(figures)}
@@ -283,6 +330,25 @@ class TextTable(Table):
         if isinstance(example, (Pair, Question)) and example.score is not None:
             return {"score": f"{example.score:.4f}"}
         return {}
+
+
+def recording(path: str, where: str | Path) -> Recorded:
+    """What the file holds that a table names. Raises `BadData` for all that is wrong with it."""
+    try:
+        return recorded(path, beside=where)
+    except (BadData, UnknownName) as error:
+        raise BadData(str(error)) from None
+
+
+def _even(
+    rows: Iterable[tuple[int, Sequence[str]]], width: int, where: str | Path
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The rows, each of as many cells as the header has."""
+    for number, cells in rows:
+        if len(cells) != width:
+            some = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
+            raise BadData(f"{some} where the header has {width}", where, number)
+        yield number, tuple(cells)
 
 
 def one_or_several(answers: Sequence[str]) -> Label:

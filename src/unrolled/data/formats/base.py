@@ -29,7 +29,7 @@ _FIELDS: Mapping[type[Example], tuple[str, ...]] = {
     Pair: ("source", "target", "score", "alternatives"),
     Question: ("question", "context", "answer", "score", "alternatives"),
     Passage: ("text", "following", "surprisals"),
-    Signal: ("values", "label", "confidence", "probabilities"),
+    Signal: ("values", "series", "label", "confidence", "probabilities"),
 }
 
 

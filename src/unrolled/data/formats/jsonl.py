@@ -2,8 +2,9 @@
 
 Tokens, tags and feature values are lists of strings. A label is a string, a number, true or false; a list of them is
 several labels; `null` or nothing is a label that is not known. An answer is what a label is; where it is a list, any
-of them is right. Numbers at each step are `values`, a list of lists, `null` where one is missing. Blank lines are
-skipped. The keys of a line are kept in their order, and so are their values.
+of them is right. Numbers at each step are `values`, a list of lists, `null` where one is missing, or a string, the path
+of a file that holds them (`media/`). Blank lines are skipped. The keys of a line are kept in their order, and so are
+their values.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from unrolled.data import recordings
 from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, TaggedTokens
 from unrolled.data.formats._json import kind, load
 from unrolled.data.formats._tables import Label, Row, Table, one_or_several
 from unrolled.data.formats.base import together
-from unrolled.data.lines import is_blank, read_lines, without_end
+from unrolled.data.lines import is_blank, read_lines, suffix, without_end
 from unrolled.errors import BadData
 
 
@@ -27,16 +29,16 @@ class JSONLines(Table):
     """An object a line."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
-    holds: ClassVar[tuple[type[Example], ...]] = (*Table.holds, Signal)
 
     @classmethod
     def tells(cls, path: Path, kinds: Sequence[type[Example]], columns: Mapping[str, str]) -> type[Example]:
-        """Numbers, where the first line has a list of lists of some."""
+        """Numbers, where the first line has a list of lists of some, or the path of a file that holds them."""
         name = columns.get("values", "values")
         first = next((line for line in read_lines(path) if not is_blank(line)), "{}")
         given = _object(first, path, 1)
         values = given.get(name)
         is_signal = isinstance(values, list) and all(isinstance(step, list) for step in values)
+        is_signal = is_signal or (isinstance(values, str) and suffix(values) in recordings.suffixes())
         return Signal if Signal in kinds and is_signal else kinds[0]
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
@@ -52,7 +54,7 @@ class JSONLines(Table):
             yield json.dumps(self._cells(example), ensure_ascii=False) + "\n"
 
     def _example(self, cells: Mapping[str, Any], row: Row, where: str | Path, line: int) -> Example:
-        if self.example_type is not Signal:
+        if self.example_type is not Signal or isinstance(cells[self._inputs[0]], str):
             return super()._example(cells, row, where, line)
         # Numbers are kept once, not as they were written besides.
         kept = Row(row.names, tuple(None if n == self._inputs[0] else v for n, v in zip(*row, strict=True)))
@@ -68,6 +70,8 @@ class JSONLines(Table):
         if not isinstance(example, Signal):
             return super()._cells(example)
         cells = dict(zip(*example.rest, strict=True)) if isinstance(example.rest, Row) else dict[str, Any]()
+        if isinstance(cells.get(self._inputs[0]), str):  # the file of their own that they were read from
+            return super()._cells(example)
         rows = (example.values + 0 if example.values.dtype.kind == "b" else example.values).tolist()
         cells[self._inputs[0]] = [[None if number != number else number for number in row] for row in rows]
         if example.label is not None or self._blank in cells:

@@ -1,0 +1,43 @@
+"""Pictures: PNG, JPEG and what else Pillow reads, a step a row from the top, a feature a pixel (of colours three).
+
+Grey pictures have one number a pixel, others red, green and blue, from 0 to 255; what is transparent stands on white.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from unrolled.data.media.base import Medium, Recorded
+from unrolled.errors import BadData, MissingExtra
+
+
+class Picture(Medium):
+    """One picture."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+
+    def read(self, path: Path) -> Recorded:
+        try:
+            from PIL import Image
+        except ImportError:
+            raise MissingExtra("pillow", extra="pictures", need="reading pictures") from None
+        try:
+            with Image.open(path) as picture:
+                picture.load()
+                grey = picture.mode in ("1", "L", "I;16", "I", "F") and "transparency" not in picture.info
+                if not grey:
+                    over = picture.convert("RGBA")
+                    picture = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+                values = np.asarray(picture.convert("L" if grey else "RGB"))
+        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+            raise BadData(f"not a picture that can be read: {_reason(error, path)}", path) from None
+        return Recorded(values.reshape(len(values), -1))
+
+
+def _reason(error: BaseException, path: Path) -> str:
+    """What Pillow says, without the path, which stands before it."""
+    told = str(error).replace(repr(str(path)), "it")
+    return told or type(error).__name__
