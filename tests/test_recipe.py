@@ -233,7 +233,7 @@ def test_the_sections_share_no_name(task: str) -> None:
 
 
 def test_columns_are_fields_of_the_example_that_are_no_confidence() -> None:
-    assert set(option_table("classifier")["reading"]) == {"text", "values", "label", *recipe.READING}
+    assert set(option_table("classifier")["reading"]) == {"text", "values", "series", "label", *recipe.READING}
     assert set(option_table("tagger")["reading"]) == {"tokens", "tags", *recipe.READING}
 
 
@@ -256,6 +256,7 @@ def test_languages_and_columns_of_two_texts_are_options_of_reading(
         "label_separator",
         "spacing",
         "similarity",
+        "split",
     }
     with pytest.raises(BadOption, match="unknown option 'score'"):
         build("classifier", "pairs", {"score": "x"})

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from unrolled.data import reading
 from unrolled.errors import BadOption
 from unrolled.inspection.annotations import inside, kind
 from unrolled.inspection.gates import Gates, Saturation, Unit, gates
@@ -42,7 +41,7 @@ def examples_of(
     found: list[Any] = [model.task.read(text) for text in texts]
     if data is not None:
         path = model.file_of(data, **how)
-        found += islice(reading.stream(path, model.task.example, **model.how(how, path)), most)
+        found += islice(model.stream_examples(path, **how), most)
     if not found:
         raise BadOption("there is nothing to look at: give a file or a text")
     return found

@@ -214,8 +214,17 @@ class Model:
 
     def examples(self, data: str | Path, **given: Any) -> list[Any]:
         """The examples of a file, or of a folder's test split, read as the training data were. None is blank."""
-        path = self.file_of(data, **given)
-        return reading.read(path, self.task.example, **self.how(given, path), filled=True)
+        return list(self.stream_examples(self.file_of(data, **given), filled=True, **given))
+
+    def stream_examples(self, path: str | Path, *, filled: bool = False, **given: Any) -> Iterator[Any]:
+        """The examples of a file, one at a time; where the column of `split` tells of parts, those of the test part.
+
+        filled: whether each must have its blank filled in; given: columns, format, where not as in training.
+        """
+        split = {**self.reading, **reading_options(self.task_name, given)}.get("split")
+        for example in reading.stream(path, self.task.example, **self.how(given, path), filled=filled):
+            if split is None or splits.part(example, split) in (None, "test"):
+                yield example
 
     def file_of(self, data: str | Path, split: Literal["test", "valid"] = "test", **given: Any) -> Path:
         """A folder's test or validation file; a file itself. Raises `BadData` where the folder has none."""

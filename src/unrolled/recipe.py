@@ -34,8 +34,9 @@ READING: dict[str, Any] = {
     "label_separator": str | None,
     "spacing": Spacing,
     "similarity": float | None,
+    "split": str | None,
 }
-"""Keywords of the reader that every task has; `similarity` is of the parting of what it read."""
+"""Keywords of the reader that every task has; `similarity` and `split` are of the parting of what it read."""
 SECTIONS = ("reading", "model", "training")
 """Of a recipe in TOML: where its options stand."""
 
@@ -76,11 +77,14 @@ class Recipe:
         columns, form = self.columns(), self.reading.get("format")
         return splits.example_type(self.data, kind.reads or (kind.example,), format=form, columns=columns)
 
-    def splits(self) -> splits.Splits:
-        """Its examples, parted as it says. Raises `BadData`, `BadOption` and `UnknownName`."""
-        similarity = self.reading.get("similarity")
-        how = reader_keywords(self.reading)
-        return splits.load(self.data, self.example_type(), seed=self.seed, similarity=similarity, **how)
+    def splits(self, how: Mapping[str, Any] | None = None) -> splits.Splits:
+        """Its examples, parted as it says. how: keywords of the reader, where not its own.
+
+        Raises `BadData`, `BadOption` and `UnknownName`.
+        """
+        read = reader_keywords(self.reading) if how is None else how
+        parted = {name: self.reading.get(name) for name in ("similarity", "split")}
+        return splits.load(self.data, self.example_type(), seed=self.seed, **parted, **read)
 
     def prepared(self, examples: Sequence[Any]) -> Task:
         """The task for these training examples; models that it is to begin with are loaded. Raises as `prepare` does,
@@ -115,7 +119,7 @@ class Recipe:
 def reader_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the reading as keywords of `data.reading`: what is no keyword of the reader is a column.
 
-    `similarity` is left out, which is of the parting of what was read.
+    `similarity` and `split` are left out, which are of the parting of what was read.
     """
     return {
         "columns": {name: value for name, value in options.items() if name not in READING},

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from unrolled import card
-from unrolled.data import reading, splits
 from unrolled.data.batching import in_order
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, TaggedTokens
 from unrolled.errors import BadData, BadOption, UnrolledError
@@ -83,7 +82,7 @@ def report(
     task = model.task
     deciding, how = deciding_options(model.task_name, given)
     path = model.file_of(data, **how)
-    examples = list(islice(reading.stream(path, task.example, **model.how(how, path), filled=True), most))
+    examples = list(islice(model.stream_examples(path, filled=True, **how), most))
     answered: list[Mistake] = []
     if task.example is Passage:  # what comes next in a text is not right or wrong
         figures = task.measure(examples, **deciding)
@@ -287,9 +286,7 @@ def _validation(
     told = None if folder is None else Path(folder) / card.TRAINING
     if told is not None and told.exists():
         recipe = from_toml(told)
-        similarity, read = recipe.reading.get("similarity"), model.how(how, recipe.data)
-        loaded = splits.load(recipe.data, model.task.example, seed=recipe.seed, similarity=similarity, **read)
-        return list(loaded.valid)
+        return list(recipe.splits(model.how(how, recipe.data)).valid)
     raise BadData("there is no validation file to fit a temperature on; name one with --validation")
 
 

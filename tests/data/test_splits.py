@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from unrolled.data.examples import LabelledText, Pair, Passage, Question, TaggedTokens
 from unrolled.data.splits import Paths, by_lot, find, load, set_apart
-from unrolled.errors import BadData, UnknownName
+from unrolled.errors import BadData, BadOption, UnknownName
 
 
 def fill(folder, *names):
@@ -266,3 +267,28 @@ def test_a_text_that_runs_on_is_parted_where_it_stands(tmp_path):
     path.write_text("one\ntwo\n")
     with pytest.raises(BadData, match="2 lines cannot be split in 3"):
         load(path, Passage, seed=1)
+
+
+def test_a_column_tells_to_which_part_a_row_belongs(tmp_path: Path) -> None:
+    path = tmp_path / "all.tsv"
+    path.write_text("text\tlabel\tpart\na\tx\ttrain\nb\ty\tdev\nc\tx\ttest\nd\ty\tTrain\n")
+    found = load(path, LabelledText, seed=1, split="part")
+    assert [[example.text for example in part] for part in found] == [["a", "d"], ["b"], ["c"]]
+    path.write_text("text\tlabel\tpart\n" + "".join(f"w{k}\tx\ttrain\n" for k in range(20)))
+    found = load(path, LabelledText, seed=1, split="part")
+    assert ([len(found.train), len(found.valid)], found.test) == ([18, 2], None)
+
+
+def test_a_column_that_tells_no_part_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "all.tsv"
+    path.write_text("text\tlabel\tpart\na\tx\ttrain\nb\ty\tthird\n")
+    with pytest.raises(BadData, match=r"all\.tsv:3: 'third' in the column 'part' where one of train, test, valid, dev"):
+        load(path, LabelledText, seed=1, split="part")
+    with pytest.raises(BadOption, match=r"all\.tsv: there is no column 'parts' that tells the parts"):
+        load(path, LabelledText, seed=1, split="parts")
+    path.write_text("text\tlabel\tpart\na\tx\ttest\n")
+    with pytest.raises(BadData, match=r"all\.tsv: no row has 'train' in the column 'part'"):
+        load(path, LabelledText, seed=1, split="part")
+    (tmp_path / "train.tsv").write_text("text\tlabel\na\tx\n")
+    with pytest.raises(BadOption, match=r"split=part is the column of a single file; .* has a file for each part"):
+        load(tmp_path, LabelledText, seed=1, split="part")

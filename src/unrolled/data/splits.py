@@ -147,6 +147,7 @@ def load(
     label_separator: str | None = None,
     spacing: Spacing = "blanks",
     similarity: float | None = None,
+    split: str | None = None,
 ) -> Splits:
     """The examples of a folder with splits, or of a single file. Each has its blank filled in, where it needs that.
 
@@ -161,6 +162,9 @@ def load(
         format, columns, features, label_separator, spacing: see `read`.
         similarity: share of their words from which on sequences stay on one side; see `data.similarity`. None: those of
             the same content alone do.
+        split: the column of a single file that says of each row to which part it belongs; see `NAMES`.
+
+    Raises also `BadOption` for a split column where there is none, and for a folder.
     """
 
     how: dict[str, Any] = {
@@ -180,8 +184,12 @@ def load(
     if Path(path).is_file() or (
         not Path(path).is_dir() and claiming(path, format, columns=columns, example_type=example_type)
     ):
+        if split is not None:
+            return _as_told(examples(Path(path)), split, seed, path, similarity)
         train, valid, test = _parted(examples(Path(path)), [0.1, 0.1], seed, path, similarity)
         return Splits(train, valid, test)
+    if split is not None:
+        raise BadOption(f"split={split} is the column of a single file; {path} has a file for each part")
     files = find(path, format=format, columns=columns, example_type=example_type)
     train = examples(files.train)
     if files.valid is None:
@@ -189,6 +197,41 @@ def load(
     else:
         valid = read(files.valid, example_type, **how)
     return Splits(train, valid, None)
+
+
+def told(example: Example, column: str) -> str | None:
+    """What another column than those of the example says of it; None where its file has no such column."""
+    names = getattr(example.rest, "names", ())
+    if column not in names:
+        return None
+    values = example.rest.rows[0] if hasattr(example.rest, "rows") else example.rest.values
+    return str(values[names.index(column)])
+
+
+def part(example: Example, column: str) -> str | None:
+    """The part to which that column says that it belongs, a value of `NAMES`; None where there is no such column.
+
+    Raises `BadData` for any other word in it.
+    """
+    word = told(example, column)
+    if word is not None and word.lower() not in NAMES:
+        raise example.problem(f"{word!r} in the column {column!r} where one of {', '.join(NAMES)} is expected")
+    return None if word is None else NAMES[word.lower()]
+
+
+def _as_told(examples: Sequence[Any], column: str, seed: int, where: str | Path, similarity: float | None) -> Splits:
+    """Parted as a column says; without validation examples a tenth of the training examples."""
+    parts: dict[str | None, list[Any]] = {"train": [], "valid": [], "test": []}
+    for example in examples:
+        parts.setdefault(part(example, column), []).append(example)
+    if parts.get(None):
+        raise BadOption(f"{where}: there is no column {column!r} that tells the parts, or its format keeps none")
+    if not parts["train"]:
+        raise BadData(f"no row has 'train' in the column {column!r}", where)
+    train, valid = parts["train"], parts["valid"]
+    if not valid:
+        train, valid = map(list, _parted(train, [0.1], seed, where, similarity))
+    return Splits(train, valid, parts["test"] or None)
 
 
 def set_apart(
