@@ -83,7 +83,7 @@ class Recipe:
         Raises `BadData`, `BadOption` and `UnknownName`.
         """
         read = reader_keywords(self.reading) if how is None else how
-        parted = {name: self.reading.get(name) for name in ("similarity", "split")}
+        parted: dict[str, Any] = {name: self.reading.get(name) for name in ("similarity", "split")}
         return splits.load(self.data, self.example_type(), seed=self.seed, **parted, **read)
 
     def prepared(self, examples: Sequence[Any]) -> Task:

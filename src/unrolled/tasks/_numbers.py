@@ -1,16 +1,18 @@
 """How a task reads numbers instead of text: each step's numbers to one vector that knows its context.
 
-    numbers ──► scaled ──► dropout ──► stack of recurrences ──► dropout ──► (elements, output)
-          └──► which are missing ─┘
+    sound ──► its spectrum ─┐
+                  numbers ──┴► scaled ──► masks ──► dropout ──► stack of recurrences ──► dropout ──► (elements, output)
+                          └──► which are missing ─┘
 
 The place of `_reader.Reader`, with the same outside. Numbers are scaled by the mean and the standard deviation that
 each feature had in training, which are options of the task, in double precision: a time in seconds since 1970 has more
 digits than single precision. A missing number (NaN) is put at the mean, and that it is missing is told in a feature of
-its own, where training had some.
+its own, where training had some. Of sound the numbers are the bands of its spectrum (`data/spectra.py`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,11 +23,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.data.examples import LabelledText, Signal
+from unrolled.data.spectra import Spectra
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
 from unrolled.layers.dropout import LockedDropout
+from unrolled.layers.spec_augment import SpecAugment
 from unrolled.state import State
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks._reader import Reader, ReaderOptions, stack_of
@@ -36,6 +40,8 @@ OF_TEXT = (
     "word_dropout", "encoder", "encoder_training", "encoder_dropout", "encoder_rates", "minimum_count",
 )  # fmt: skip
 """Options that numbers have no use for."""
+OF_SOUND = ("sound", "rate", "bands", "frame_shift")
+"""Options of what features are made of sound."""
 SAID = ("inputs", "means", "deviations")
 """Options that the training examples say."""
 NUMBERS: Mapping[str, Any] = {"embedding_dropout": 0.0, "dropout": 0.1}
@@ -74,6 +80,8 @@ class NumberReader(nn.Module):
         means, deviations: of each of them in training, by which they are scaled; None: as they are.
         missing: whether some may be missing, and the network is told which.
         options: the sizes and rates; those of text do not count.
+        sound: what features are made of an example, which is sound; None: it is the numbers.
+        masked: how many features, and steps, a mask hides in training, at most.
     """
 
     encoders = None
@@ -87,6 +95,8 @@ class NumberReader(nn.Module):
         deviations: Sequence[float] | None,
         missing: bool,
         options: ReaderOptions,
+        sound: Spectra | None = None,
+        masked: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__()
         given = [side for side in (means, deviations) if side is not None]
@@ -95,7 +105,8 @@ class NumberReader(nn.Module):
         self.means = np.array(means or np.zeros(features), dtype=np.float64)
         self.deviations = np.array(deviations or np.ones(features), dtype=np.float64)
         o = self.options = options
-        self.size, self.missing = features, missing
+        self.size, self.missing, self.sound = features, missing, sound
+        self.masks = SpecAugment(*masked)
         size = 2 * features if missing else features
         self.embedding_dropout = LockedDropout(o.embedding_dropout)
         self.stack = stack_of(size, o)
@@ -109,7 +120,7 @@ class NumberReader(nn.Module):
 
     def encode(self, example: Signal, target: Any) -> Encoded:
         """Raises `BadData` for numbers that the network does not read."""
-        values = _checked(example, self.size, missing=self.missing).astype(np.float64)
+        values = _read(example, self.size, self.sound, missing=self.missing).astype(np.float64)
         with np.errstate(over="ignore"):
             scaled = ((values - self.means) / self.deviations).astype(np.float32)
         if np.isinf(scaled).any():
@@ -125,7 +136,7 @@ class NumberReader(nn.Module):
 
     def forward(self, batch: Batch) -> PackedSequence:
         """The vectors, packed as the batch is; data (elements, output)."""
-        x = self.embedding_dropout(batch.values._replace(data=self._vectors(batch)))
+        x = self.embedding_dropout(self.masks(batch.values._replace(data=self._vectors(batch))))
         outputs, _ = self.stack(x)
         if self.options.connections == "skip":
             outputs = outputs._replace(data=torch.cat([outputs.data, x.data], dim=-1))
@@ -160,7 +171,15 @@ def reader_of(
     if options["inputs"]:
         known = {name: options[name] for name in ("means", "deviations")}
         missing = options["missing"] == "told"
-        return NumberReader(options["inputs"], missing=missing, options=ReaderOptions.of(options), **known)
+        masked = options.get("masked_features", 0), options.get("masked_steps", 0)
+        return NumberReader(
+            options["inputs"],
+            missing=missing,
+            options=ReaderOptions.of(options),
+            sound=_sound(options),
+            masked=masked,
+            **known,
+        )
     return Reader(vocabularies, tokenisers, ReaderOptions.of(options))
 
 
@@ -197,15 +216,48 @@ def numeric(
             raise BadOption(f"{name} is an option for texts; numbers have none")
         if name in SAID:
             raise BadOption(f"{name} is not to be given: the training examples say it")
+    options = {**options, **_heard(examples, options)}
+    sound = _sound(options)
     size = examples[0].values.shape[1] if examples[0].values.ndim == 2 else 0
+    size = size if sound is None else sound.bands
     may_lack = options.get("missing", "told") == "told"
-    every = [_checked(as_signal(one), size, missing=may_lack) for one in examples]
+    every = [_read(as_signal(one), size, sound, missing=may_lack) for one in examples]
     found: dict[str, Any] = {"inputs": size}
     if "missing" not in options:
         found["missing"] = "told" if any(v.dtype.kind == "f" and np.isnan(v).any() for v in every) else "refused"
     if options.get("scaling", "standard") == "standard":
         found["means"], found["deviations"] = _scale(every, size)
     return kind(vocabularies, None, **{**NUMBERS, **options, **found})
+
+
+def _heard(examples: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of sound: recordings that bring a rate are sound, where nothing else is said, and their most frequent
+    rate is that of the model. Raises `BadOption` where none tells it.
+    """
+    rates = Counter(one.rate for one in examples if isinstance(one, Signal) and one.rate is not None)
+    kind = options.get("sound", "mel" if rates else "none")
+    if kind == "none":
+        return {"sound": "none"} if "sound" in options else {}
+    if "rate" not in options and not rates:
+        raise BadOption(f"sound={kind}: the recordings do not say how many samples a second they have: give rate")
+    return {"sound": kind, "rate": float(options.get("rate") or rates.most_common(1)[0][0])}
+
+
+def _sound(options: Mapping[str, Any]) -> Spectra | None:
+    """What features those options ask for. Raises as `Spectra`."""
+    if options.get("sound", "none") == "none":
+        return None
+    return Spectra(options["sound"], options["rate"], options.get("bands", 40), options.get("frame_shift", 10.0))
+
+
+def _read(example: Signal, size: int, sound: Spectra | None, *, missing: bool) -> NDArray[Any]:
+    """The numbers of an example, or the features of its sound. Raises `BadData` for what cannot be read."""
+    if sound is None:
+        return _checked(example, size, missing=missing)
+    try:
+        return sound.of(example.values, example.rate)
+    except BadData as error:
+        raise example.problem(error.problem) from None
 
 
 def _scale(every: Sequence[NDArray[Any]], size: int) -> tuple[list[float], list[float]]:
@@ -235,7 +287,7 @@ def must_be_texts(examples: Sequence[Any], options: Mapping[str, Any]) -> None:
     for example in examples:
         if isinstance(example, Signal):
             raise example.problem("numbers among texts: a model reads either")
-    for name in (*SAID, "scaling", "missing"):
+    for name in (*SAID, "scaling", "missing", *OF_SOUND, "masked_features", "masked_steps"):
         if name in options:
             raise BadOption(f"{name} is an option for numbers; texts have none")
 

@@ -52,6 +52,11 @@ class Classifier(Task):
             `none`.
         missing: whether a number may be missing, and is then `told` so, or is `refused`; where it is not given, as the
             training examples have it.
+        sound: what is read of recordings: the logarithms of `mel` bands; their cosine transform, `mfcc`; or `none`: their
+            samples are numbers as others are. Where nothing is said, `mel` of what says how many samples a second it has.
+        rate, bands, frame_shift: samples a second, as most training recordings have; bands of a spectrum; milliseconds
+            from one spectrum to the next.
+        masked_features, masked_steps: SpecAugment: how many features, and steps, a mask hides in training, at most.
         inputs, means, deviations: numbers at each step, and of each its mean and deviation in training; the training
             examples say them. No inputs: it reads texts.
     """
@@ -104,6 +109,12 @@ class Classifier(Task):
         means: list[float] | None = None,
         deviations: list[float] | None = None,
         missing: Literal["refused", "told"] = "refused",
+        sound: Literal["none", "mel", "mfcc"] = "none",
+        rate: float = 0.0,
+        bands: int = 40,
+        frame_shift: float = 10.0,
+        masked_features: int = 0,
+        masked_steps: int = 0,
     ) -> None:
         super().__init__(vocabularies, tokenisers)
         if inputs:

@@ -38,7 +38,8 @@ class Regressor(Task):
         cell, hidden_size, layers, directions, connections, word_size, characters, character_size, character_hidden,
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
             chrono, cell_options, encoders, encoder_training, encoder_dropout, encoder_rates: as in `Tagger`.
-        scaling, missing, inputs, means, deviations: as in `Classifier`.
+        scaling, missing, sound, rate, bands, frame_shift, masked_features, masked_steps, inputs, means, deviations: as
+            in `Classifier`.
         centre, spread: the quantity's mean and deviation in training; the training examples say them.
     """
 
@@ -82,6 +83,12 @@ class Regressor(Task):
         means: list[float] | None = None,
         deviations: list[float] | None = None,
         missing: Literal["refused", "told"] = "refused",
+        sound: Literal["none", "mel", "mfcc"] = "none",
+        rate: float = 0.0,
+        bands: int = 40,
+        frame_shift: float = 10.0,
+        masked_features: int = 0,
+        masked_steps: int = 0,
         centre: float = 0.0,
         spread: float = 1.0,
     ) -> None:
