@@ -52,8 +52,8 @@ class Classifier(Task):
             `none`.
         missing: whether a number may be missing, and is then `told` so, or is `refused`; where it is not given, as the
             training examples have it.
-        sound: what is read of recordings: the logarithms of `mel` bands; their cosine transform, `mfcc`; or `none`: their
-            samples are numbers as others are. Where nothing is said, `mel` of what says how many samples a second it has.
+        sound: what is read of recordings: logarithms of `mel` bands; their cosine transform, `mfcc`; or `none`, and a
+            sample is a number as others are. Where nothing is said, `mel` of what tells its samples a second.
         rate, bands, frame_shift: samples a second, as most training recordings have; bands of a spectrum; milliseconds
             from one spectrum to the next.
         masked_features, masked_steps: SpecAugment: how many features, and steps, a mask hides in training, at most.

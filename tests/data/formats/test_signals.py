@@ -21,7 +21,7 @@ from unrolled.lookup import find, names
 
 PACKAGE = "unrolled.data.formats"
 FORMATS = {name: find(PACKAGE, name, Format, "format") for name in names(PACKAGE, Format)}
-HOLDERS = [name for name, kind in FORMATS.items() if Signal in kind.holds]
+HOLDERS = [name for name, kind in FORMATS.items() if Signal in kind.holds and kind.annotated]
 TABLES = {"csv", "tsv"}
 """Whose rows are steps."""
 TYPES = ("float64", "float32", "int64", "uint8", "bool")
