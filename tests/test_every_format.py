@@ -19,14 +19,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, Speech, TaggedTokens
 from unrolled.data.formats.base import Format
 from unrolled.errors import BadData, BadOption, CannotWrite
 from unrolled.lookup import find, names
 
 PACKAGE = "unrolled.data.formats"
 FORMATS = {name: find(PACKAGE, name, Format, "format") for name in names(PACKAGE, Format)}
-HELD = [(name, held) for name, kind in FORMATS.items() for held in kind.holds if held is not Signal]
+HELD = [(name, held) for name, kind in FORMATS.items() for held in kind.holds if held not in (Signal, Speech)]
 """What holds numbers has its laws in `data/formats/test_signals.py`."""
 INPUT = {LabelledText: "text", TaggedTokens: "tokens", Pair: "source", Question: "question", Passage: "text"}
 Files = dict[str, bytes]

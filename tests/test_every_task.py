@@ -21,7 +21,7 @@ import torch
 
 from unrolled import bundle, recipe
 from unrolled.cells.base import Cell
-from unrolled.data.examples import Passage, Signal
+from unrolled.data.examples import Passage, Signal, Speech
 from unrolled.inspection import laws
 from unrolled.lookup import find, names
 from unrolled.tasks._numbers import OF_TEXT
@@ -151,7 +151,9 @@ def test_a_row_of_nan_poisons_no_other_row(name: str) -> None:
     task, given = made(name), examples_of(name)
     encoded = [task.encode(example) for example in given]
     before = rows_read(task, encoded)
-    if isinstance(given[0], Signal):  # such a number is refused where it is read; but who knows what comes of a kernel
+    if isinstance(
+        given[0], (Signal, Speech)
+    ):  # such a number is refused where it is read; but who knows what comes of a kernel
         encoded[1].values[-1] = float("nan")
         after = rows_read(task, encoded)
         for place, (a, b) in enumerate(zip(before, after, strict=True)):

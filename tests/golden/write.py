@@ -53,6 +53,8 @@ def _input(example: Any) -> Any:
     for name in ("text", "source"):
         if hasattr(example, name):
             return getattr(example, name)
+    if hasattr(example, "values"):
+        return example.values.tolist()
     return [example.question, example.context] if hasattr(example, "question") else list(example.tokens)
 
 

@@ -53,6 +53,13 @@ def test_rows_have_masks_of_their_own_and_every_place_may_be_hidden() -> None:
     assert (total > 0).all()
 
 
+def test_features_that_stand_several_times_are_hidden_together() -> None:
+    torch.manual_seed(2)
+    (row,) = unpack_sequence(SpecAugment(3, 0, copies=2).train()(pack_sequence([torch.ones(5, 8)])))
+    assert torch.equal(row[:, :4], row[:, 4:])
+    assert (row == 0).any()
+
+
 def test_nothing_is_hidden_in_evaluation_or_where_no_size_is_given() -> None:
     packed = pack_sequence(ROWS, enforce_sorted=False)
     assert SpecAugment(3, 3).eval()(packed) is packed

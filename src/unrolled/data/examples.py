@@ -109,11 +109,48 @@ class Signal(Example):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Signal):
             return NotImplemented
-        same = np.array_equal(self.values, other.values, equal_nan=self.values.dtype.kind == "f")
-        return same and self.label == other.label
+        return _alike(self.values, other.values) and self.label == other.label
 
     def __hash__(self) -> int:
         return hash((self.values.shape, self.label))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Speech(Example):
+    """Sound to text: a recording, or numbers at each step, and what is said in it. The blank is `transcript`.
+
+    Attributes:
+        values: (samples,), (samples, channels) or (steps, features), real numbers.
+        transcript: None where it is not known.
+        rate: samples a second, where that is known.
+        score: filled in by a prediction: how good it takes the transcript to be, as a log-probability.
+        alternatives: filled in by a prediction: further transcripts, the best first, each with its score.
+    """
+
+    blank: ClassVar[str] = "transcript"
+    called: ClassVar[str] = "recordings with transcripts"
+
+    values: NDArray[Any]
+    transcript: str | None = None
+    rate: float | None = field(default=None, compare=False)
+    score: float | None = field(default=None, compare=False)
+    alternatives: tuple[tuple[str, float], ...] | None = field(default=None, compare=False)
+
+    @property
+    def content(self) -> Hashable:
+        return self.values.shape, np.ascontiguousarray(self.values).tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Speech):
+            return NotImplemented
+        return _alike(self.values, other.values) and self.transcript == other.transcript
+
+    def __hash__(self) -> int:
+        return hash((self.values.shape, self.transcript))
+
+
+def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
 
 
 @dataclass(frozen=True, kw_only=True)

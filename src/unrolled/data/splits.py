@@ -160,8 +160,7 @@ def load(
         example_type: which examples to read.
         seed: of the lot, where a split must be made.
         format, columns, features, label_separator, spacing: see `read`.
-        similarity: share of their words from which on sequences stay on one side; see `data.similarity`. None: those of
-            the same content alone do.
+        similarity: share of their words from which on sequences stay on one side; see `data.similarity`.
         split: the column of a single file that says of each row to which part it belongs; see `NAMES`.
 
     Raises also `BadOption` for a split column where there is none, and for a folder.

@@ -27,29 +27,30 @@ class SpecAugment(nn.Module):
     Args:
         bands: features that a mask hides, at most.
         steps: times that a mask hides, at most.
+        copies: so many times the features stand in an element, one after the other; a mask hides all of them.
 
     Raises `BadOption` for fewer than 0.
     """
 
-    def __init__(self, bands: int, steps: int) -> None:
+    def __init__(self, bands: int, steps: int, copies: int = 1) -> None:
         super().__init__()
         for name, value in (("masked_features", bands), ("masked_steps", steps)):
             if value < 0:
                 raise BadOption(f"{name} must be 0 or more, not {value}")
-        self.bands, self.steps = bands, steps
+        self.bands, self.steps, self.copies = bands, steps, copies
 
     def forward(self, x: PackedSequence) -> PackedSequence:
         """x: data (elements, features)."""
         if not self.training or not (self.bands or self.steps):
             return x
-        row, time, features = rows(x.batch_sizes), times(x.batch_sizes), x.data.shape[1]
-        each = lengths(x.batch_sizes)
-        hidden = torch.zeros(len(x.data), features, dtype=torch.bool)
-        place = torch.arange(features)
+        row, time, width = rows(x.batch_sizes), times(x.batch_sizes), x.data.shape[1]
+        each, features = lengths(x.batch_sizes), width // self.copies
+        hidden = torch.zeros(len(x.data), width, dtype=torch.bool)
+        place = torch.arange(width) % features
         for _ in range(MASKS):
-            width = (torch.rand(len(each)) * (min(self.bands, features) + 1)).long()
-            first = (torch.rand(len(each)) * (features - width + 1)).long()
-            hidden |= _within(place, first[row, None], width[row, None])
+            bands = (torch.rand(len(each)) * (min(self.bands, features) + 1)).long()
+            first = (torch.rand(len(each)) * (features - bands + 1)).long()
+            hidden |= _within(place, first[row, None], bands[row, None])
             most = (each * SHARE).long().clamp_max(self.steps)
             length = (torch.rand(len(each)) * (most + 1)).long()
             begin = (torch.rand(len(each)) * (each - length + 1)).long()

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from unrolled.data.examples import LabelledText, Signal
+from unrolled.data.examples import LabelledText, Signal, Speech
 from unrolled.data.spectra import Spectra
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
@@ -42,6 +42,11 @@ OF_TEXT = (
 """Options that numbers have no use for."""
 OF_SOUND = ("sound", "rate", "bands", "frame_shift")
 """Options of what features are made of sound."""
+_NO_TEXT: Mapping[str, Any] = {
+    "word_size": 0, "characters": "none", "character_size": 1, "character_hidden": 1, "feature_size": 1,
+    "word_dropout": 0.0, "encoders": None, "encoder_training": "frozen", "encoder_dropout": 0.0, "encoder_rates": 0.0,
+}  # fmt: skip
+"""Of a task that reads no texts."""
 SAID = ("inputs", "means", "deviations")
 """Options that the training examples say."""
 NUMBERS: Mapping[str, Any] = {"embedding_dropout": 0.0, "dropout": 0.1}
@@ -82,6 +87,7 @@ class NumberReader(nn.Module):
         options: the sizes and rates; those of text do not count.
         sound: what features are made of an example, which is sound; None: it is the numbers.
         masked: how many features, and steps, a mask hides in training, at most.
+        stacked: so many steps are read as one, the last of them filled up with what it ends in.
     """
 
     encoders = None
@@ -97,8 +103,11 @@ class NumberReader(nn.Module):
         options: ReaderOptions,
         sound: Spectra | None = None,
         masked: tuple[int, int] = (0, 0),
+        stacked: int = 1,
     ) -> None:
         super().__init__()
+        if stacked < 1:
+            raise BadOption(f"stacked must be 1 or more, not {stacked}")
         given = [side for side in (means, deviations) if side is not None]
         if features < 1 or any(len(side) != features for side in given) or len(given) == 1:
             raise BadOption("inputs, means and deviations are of the numbers that training has, and go together")
@@ -106,8 +115,9 @@ class NumberReader(nn.Module):
         self.deviations = np.array(deviations or np.ones(features), dtype=np.float64)
         o = self.options = options
         self.size, self.missing, self.sound = features, missing, sound
-        self.masks = SpecAugment(*masked)
-        size = 2 * features if missing else features
+        self.stacked = stacked
+        size = (2 * features if missing else features) * stacked
+        self.masks = SpecAugment(*masked, copies=size // features)
         self.embedding_dropout = LockedDropout(o.embedding_dropout)
         self.stack = stack_of(size, o)
         self.dropout = LockedDropout(o.dropout)
@@ -126,6 +136,10 @@ class NumberReader(nn.Module):
         if np.isinf(scaled).any():
             place = int(np.isinf(scaled).any(1).argmax()) + 1
             raise example.problem(f"a number at step {place} is too far from all that training had")
+        if self.stacked > 1:
+            short = -len(scaled) % self.stacked
+            scaled = np.concatenate([scaled, np.repeat(scaled[-1:], short, axis=0)])
+            scaled = scaled.reshape(-1, self.stacked * self.size)
         return Encoded(scaled, target)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
@@ -169,18 +183,22 @@ def reader_of(
 ) -> Reader | NumberReader:
     """What reads the examples of a task with these options: their numbers, or their texts."""
     if options["inputs"]:
-        known = {name: options[name] for name in ("means", "deviations")}
-        missing = options["missing"] == "told"
-        masked = options.get("masked_features", 0), options.get("masked_steps", 0)
-        return NumberReader(
-            options["inputs"],
-            missing=missing,
-            options=ReaderOptions.of(options),
-            sound=_sound(options),
-            masked=masked,
-            **known,
-        )
+        return number_reader(options)
     return Reader(vocabularies, tokenisers, ReaderOptions.of(options))
+
+
+def number_reader(options: Mapping[str, Any]) -> NumberReader:
+    """What reads the numbers of a task with these options, among which those of texts need not be."""
+    return NumberReader(
+        options["inputs"],
+        means=options["means"],
+        deviations=options["deviations"],
+        missing=options["missing"] == "told",
+        options=ReaderOptions.of({**_NO_TEXT, **options}),
+        sound=_sound(options),
+        masked=(options["masked_features"], options["masked_steps"]),
+        stacked=options.get("stacked", 1),
+    )
 
 
 def encoded(reader: Reader | NumberReader, example: LabelledText | Signal, target: Any, rule: Any) -> Any:
@@ -234,7 +252,7 @@ def _heard(examples: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any
     """The options of sound: recordings that bring a rate are sound, where nothing else is said, and their most frequent
     rate is that of the model. Raises `BadOption` where none tells it.
     """
-    rates = Counter(one.rate for one in examples if isinstance(one, Signal) and one.rate is not None)
+    rates = Counter(one.rate for one in examples if isinstance(one, (Signal, Speech)) and one.rate is not None)
     kind = options.get("sound", "mel" if rates else "none")
     if kind == "none":
         return {"sound": "none"} if "sound" in options else {}
@@ -296,6 +314,8 @@ def as_signal(raw: Any) -> Signal:
     """An example of what a user has at hand. Raises `BadData` for what are no numbers at each step."""
     if isinstance(raw, Signal):
         return raw
+    if isinstance(raw, Speech):
+        return Signal(values=raw.values, rate=raw.rate, origin=raw.origin)
     if isinstance(raw, (str, LabelledText)):
         raise BadData("a text, where this model reads numbers: an array of (steps, features) is expected")
     try:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, Speech, TaggedTokens
 from unrolled.data.formats._signal_rows import cells_of, signals
 from unrolled.data.formats.base import TextFormat, aligned, likeliest, together
 from unrolled.data.lines import split_blanks
@@ -33,6 +33,7 @@ _INPUTS: Mapping[type[Example], tuple[str, ...]] = {
     Question: ("question", "context"),
     Passage: ("text",),
     Signal: ("values",),
+    Speech: ("values",),
 }
 
 
@@ -46,7 +47,7 @@ class Row(NamedTuple):
 class Table(TextFormat):
     """Rows of named values; a subclass says what a list and a label look like in a value."""
 
-    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage, Signal)
+    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage, Signal, Speech)
     spaced: ClassVar[bool] = True
 
     def _check(self) -> None:
@@ -133,6 +134,10 @@ class Table(TextFormat):
                 found = recording(self._get_text(given, "values"), where)
                 label = None if blank is None else self._get_label(blank)
                 return Signal(values=found.values, rate=found.rate, label=label, origin=origin, rest=row)
+            if self.example_type is Speech:
+                found = recording(self._get_text(given, "values"), where)
+                said = self._get_optional(blank, "transcript")
+                return Speech(values=found.values, rate=found.rate, transcript=said, origin=origin, rest=row)
             tags = None if blank is None else self._get_list(blank)
             features = {name: self._get_list(cells[column]) or () for name, column in self.features.items()}
             tokens = self._get_list(given) or ()
@@ -165,10 +170,12 @@ class Table(TextFormat):
                 cells[self._inputs[1]] = self._put_optional(example.context)
             if not empty:
                 cells[blank] = self._put_answer(example.answer, cells.get(blank))
-        elif isinstance(example, Signal):
+        elif isinstance(example, (Signal, Speech)):
             if given not in cells:
                 raise BadData("numbers of no file of their own have no path to write; write npz or jsonl instead")
-            if not empty:
+            if not empty and isinstance(example, Speech):
+                cells[blank] = self._put_optional(example.transcript)
+            elif not empty and isinstance(example, Signal):
                 cells[blank] = self._put_label(example.label, cells.get(blank))
         elif isinstance(example, TaggedTokens):
             aligned(example)
@@ -221,7 +228,7 @@ class TextTable(Table):
                     *([self._blank] if self.example_type.needs_answer else []),
                     *self.features.values(),
                 }
-                if not {*header} - read:
+                if not {*header} - read and self.example_type not in (Signal, Speech):  # whose path is kept
                     # One for all rows, which would else be half of the memory: nothing has to be kept but the order.
                     shared = Row(header, ("",) * len(header))
                 if twice := [name for name in header if header.count(name) > 1]:
@@ -327,7 +334,7 @@ class TextTable(Table):
             return {"confidence": (self.label_separator or " ").join(figures)}
         if isinstance(example, TaggedTokens) and example.confidence is not None:
             return {"confidence": " ".join(f"{figure:.4f}" for figure in example.confidence)}
-        if isinstance(example, (Pair, Question)) and example.score is not None:
+        if isinstance(example, (Pair, Question, Speech)) and example.score is not None:
             return {"score": f"{example.score:.4f}"}
         return {}
 

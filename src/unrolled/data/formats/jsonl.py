@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from unrolled.data import recordings
-from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, Speech, TaggedTokens
 from unrolled.data.formats._json import kind, load
 from unrolled.data.formats._tables import Label, Row, Table, one_or_several
 from unrolled.data.formats.base import together
@@ -54,28 +54,34 @@ class JSONLines(Table):
             yield json.dumps(self._cells(example), ensure_ascii=False) + "\n"
 
     def _example(self, cells: Mapping[str, Any], row: Row, where: str | Path, line: int) -> Example:
-        if self.example_type is not Signal or isinstance(cells[self._inputs[0]], str):
+        if self.example_type not in (Signal, Speech) or isinstance(cells[self._inputs[0]], str):
             return super()._example(cells, row, where, line)
         # Numbers are kept once, not as they were written besides.
         kept = Row(row.names, tuple(None if n == self._inputs[0] else v for n, v in zip(*row, strict=True)))
         blank = cells.get(self._blank)
         try:
-            values = _numbers(cells[self._inputs[0]])
+            values, origin = _numbers(cells[self._inputs[0]]), Origin(where, line)
+            if self.example_type is Speech:
+                said = self._get_optional(blank, "transcript")
+                return Speech(values=values, transcript=said, origin=origin, rest=kept)
             label = None if blank is None else self._get_label(blank)
+            return Signal(values=values, label=label, origin=origin, rest=kept)
         except BadData as error:
             raise BadData(error.problem, where, line) from None
-        return Signal(values=values, label=label, origin=Origin(where, line), rest=kept)
 
     def _cells(self, example: Example) -> dict[str, Any]:
-        if not isinstance(example, Signal):
+        if not isinstance(example, (Signal, Speech)):
             return super()._cells(example)
         cells = dict(zip(*example.rest, strict=True)) if isinstance(example.rest, Row) else dict[str, Any]()
         if isinstance(cells.get(self._inputs[0]), str):  # the file of their own that they were read from
             return super()._cells(example)
         rows = (example.values + 0 if example.values.dtype.kind == "b" else example.values).tolist()
         cells[self._inputs[0]] = [[None if number != number else number for number in row] for row in rows]
-        if example.label is not None or self._blank in cells:
-            cells[self._blank] = self._put_label(example.label, cells.get(self._blank))
+        if getattr(example, example.blank) is not None or self._blank in cells:
+            before = cells.get(self._blank)
+            cells[self._blank] = (
+                example.transcript if isinstance(example, Speech) else self._put_label(example.label, before)
+            )
         return cells | {self._column(field): value for field, value in self._put_prediction(example).items()}
 
     def _get_text(self, value: Any, field: str) -> str:
@@ -140,7 +146,7 @@ class JSONLines(Table):
             return ({} if sure is None else {"confidence": sure}) | {"probabilities": found}
         if isinstance(example, TaggedTokens) and example.confidence is not None:
             return {"confidence": [round(float(figure), 6) for figure in example.confidence]}
-        if isinstance(example, (Pair, Question)):
+        if isinstance(example, (Pair, Question, Speech)):
             return _scores(example)
         return {}
 
@@ -179,7 +185,7 @@ def _one_label(value: Any) -> str:
     raise BadData(f"the label is {kind(value)} where a string or a list of strings is expected")
 
 
-def _scores(example: Pair | Question) -> dict[str, Any]:
+def _scores(example: Pair | Question | Speech) -> dict[str, Any]:
     scores: dict[str, Any] = {} if example.score is None else {"score": round(float(example.score), 6)}
     if example.alternatives is not None:
         others = [{example.blank: text, "score": round(float(score), 6)} for text, score in example.alternatives]

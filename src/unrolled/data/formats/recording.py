@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from unrolled.data import recordings
-from unrolled.data.examples import Example, Origin, Signal
+from unrolled.data.examples import Example, Origin, Signal, Speech
 from unrolled.data.formats._tables import Row
 from unrolled.data.formats.base import Format
 from unrolled.errors import BadData, BadOption
@@ -21,7 +21,7 @@ class Recording(Format):
     """One example a file."""
 
     suffixes: ClassVar[tuple[str, ...]] = tuple(recordings.suffixes())
-    holds: ClassVar[tuple[type[Example], ...]] = (Signal,)
+    holds: ClassVar[tuple[type[Example], ...]] = (Signal, Speech)
     annotated: ClassVar[bool] = False
     streamed: ClassVar[bool] = False
     binary: ClassVar[bool] = True
@@ -29,7 +29,8 @@ class Recording(Format):
     def read(self, path: str | Path) -> Iterator[Example]:
         found = recordings.recorded(path)
         rest = Row((self.columns.get("values", "values"),), (str(path),))
-        yield Signal(values=found.values, rate=found.rate, origin=Origin(path, 1), rest=rest)
+        kind = Speech if self.example_type is Speech else Signal
+        yield kind(values=found.values, rate=found.rate, origin=Origin(path, 1), rest=rest)
 
     def read_stream(self, stream: Iterable[bytes], where: str | Path = "standard input") -> Iterator[Example]:
         raise BadOption(f"{where}: a recording is told by its file's suffix; name a file")
