@@ -13,6 +13,7 @@ from unrolled import recipe as recipes
 from unrolled.api import Finished, Model
 from unrolled.console_training import count, err, show_training
 from unrolled.data import reading
+from unrolled.data.examples import Speech
 from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
 from unrolled.files import write_whole
@@ -116,7 +117,9 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
 
 
 def _label_line(example: Any) -> str:
-    """What was found, for people: labels, and how probable they are where that is known."""
+    """What was found, for people: a transcript; or labels, and how probable they are where that is known."""
+    if isinstance(example, Speech):
+        return example.transcript or ""
     labels = (example.label,) if isinstance(example.label, str) else example.label
     sure = [f"{(example.probabilities or {})[label]:.4f}" for label in labels if label in (example.probabilities or {})]
     return "\t".join(["|".join(labels), *sure])

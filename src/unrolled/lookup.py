@@ -26,8 +26,8 @@ class NameIn(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Says of an option of `prepare` that it names folders of trained models, to be loaded before `prepare` is called:
-    `encoder: Annotated[tuple[str, ...], Trained()]`.
+    """Says of an option, of `prepare` or of how to decide, that it names folders of trained models, which are loaded
+    before it is handed on: `encoder: Annotated[tuple[str, ...], Trained()]`.
     """
 
 

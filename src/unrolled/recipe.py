@@ -92,7 +92,7 @@ class Recipe:
         """
         kind, options = self.task_class, dict(self.model)
         for name, annotation in _sections(kind)["model"].items():
-            if name in options and any(isinstance(rule, Trained) for rule in getattr(annotation, "__metadata__", ())):
+            if name in options and _is_trained(annotation):
                 options[name] = [bundle.load(folder) for folder in options[name]]
         return kind.prepare(examples, **options)
 
@@ -229,18 +229,21 @@ def reading_options(task: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def deciding_options(task: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of a prediction, parted: how to decide, as their types, and all the others as they were.
+    """Options of a prediction, parted: how to decide, as their types, and all the others as they were. Models that are
+    named by their folders are loaded.
 
-    Raises `BadOption` for values of another type.
+    Raises `BadOption` for values of another type, `BadModel` for what is no model.
     """
     deciding = find("unrolled.tasks", task, Task, "task").deciding
-    known = {} if deciding is None else get_type_hints(deciding)
+    known = {} if deciding is None else get_type_hints(deciding, include_extras=True)
     found, problems = {}, []
     for name in known.keys() & given.keys():
         try:
             found[name] = coerce(name, given[name], known[name])
         except (BadOption, UnknownName) as error:
             problems.append(str(error))
+        if _is_trained(known[name]) and isinstance(found.get(name), str):
+            found[name] = bundle.load(found[name])
     if problems:
         raise BadOption("\n".join(sorted(problems)))
     return found, {name: value for name, value in given.items() if name not in known}
@@ -258,6 +261,10 @@ def option_table(task: str) -> dict[str, dict[str, tuple[str, Any]]]:
         section: {name: (_spelled(annotation), defaults.get(name)) for name, annotation in known.items()}
         for section, known in _sections(kind).items()
     }
+
+
+def _is_trained(annotation: Any) -> bool:
+    return any(isinstance(rule, Trained) for rule in getattr(annotation, "__metadata__", ()))
 
 
 def coerce(name: str, value: Any, annotation: Any) -> Any:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from unrolled import card
 from unrolled.data.batching import in_order
-from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, Speech, TaggedTokens
 from unrolled.errors import BadData, BadOption, UnrolledError
 from unrolled.inspection.attention import attention
 from unrolled.inspection.diagnosis import diagnose
@@ -35,6 +35,7 @@ from unrolled.metrics.calibration import (
     reliability,
 )
 from unrolled.metrics.classification import confusion
+from unrolled.metrics.edits import alignment
 from unrolled.model import Model
 from unrolled.recipe import deciding_options, from_toml
 from unrolled.tasks.base import Task
@@ -233,10 +234,24 @@ def _answers(predicted: Sequence[Any], gold: Sequence[Any], ignored: str | None)
                     yield Mistake(_marked(right.tokens, k), tag, gold_tag, sure, place)
         elif isinstance(right, (LabelledText, Signal)):
             yield Mistake(_said_of(right), _joined(said.label), _joined(right.label), _sure(said), place)
-        elif isinstance(right, (Pair, Question)):
+        elif isinstance(right, (Pair, Question, Speech)):
             sure = None if said.score is None else float(np.exp(said.score))
-            told = getattr(said, said.blank)
-            yield Mistake(_said_of(right), _joined(told), _joined(getattr(right, right.blank)), sure, place)
+            told, wanted = _joined(getattr(said, said.blank)), _joined(getattr(right, right.blank))
+            about = _aligned(wanted, told) if isinstance(right, Speech) else _said_of(right)
+            yield Mistake(about, told, wanted, sure, place)
+
+
+def _aligned(right: str, said: str) -> str:
+    """What was said in words, with what was heard in place of them, beside them and not: `go «left → right» «+ up»`."""
+    parts = []
+    for edit in alignment(right.split(), said.split()):
+        if edit.operation == "same":
+            parts.append(str(edit.gold))
+        elif edit.operation == "replace":
+            parts.append(f"«{edit.gold} → {edit.predicted}»")
+        else:
+            parts.append(f"«+ {edit.predicted}»" if edit.gold is None else f"«- {edit.gold}»")
+    return " ".join(parts)
 
 
 def _sure(said: Any) -> float | None:
@@ -256,8 +271,8 @@ def _marked(tokens: Sequence[str], place: int, around: int = 8) -> str:
 
 def _said_of(example: Example) -> str:
     """An example in words."""
-    if isinstance(example, Signal):
-        steps, features = example.values.shape
+    if isinstance(example, (Signal, Speech)):
+        steps, features = np.atleast_2d(example.values.T).T.shape
         return f"{steps:,} steps of {features:,}"
     if isinstance(example, TaggedTokens):
         return " ".join(example.tokens)

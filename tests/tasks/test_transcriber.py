@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import groupby, product
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import pytest
 import torch
 
 from unrolled import Transcriber as Model
+from unrolled import bundle
 from unrolled.data import reading
-from unrolled.data.examples import Origin, Speech
+from unrolled.data.examples import Origin, Passage, Speech
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.inspection import laws
+from unrolled.recipe import deciding_options
+from unrolled.tasks.language_model import LanguageModel
 from unrolled.tasks.transcriber import Transcriber
 
 SIZES = {"stacked": 1, "dropout": 0.0}
@@ -111,6 +115,39 @@ def test_a_beam_sums_paths_and_names_further_transcripts() -> None:
         task.predict(examples(), beam=0)
     with pytest.raises(BadOption, match="best=3 transcripts of a beam of 2"):
         task.predict(examples(), beam=2, best=3)
+
+
+def test_a_language_model_has_its_word(tmp_path: Path) -> None:
+    task = made()
+    torch.manual_seed(2)
+    lines = [Passage(text=text) for text in ("ab", "abab", "ababab") * 30]
+    sizes = {"hidden_size": 8, "word_size": 8, "layers": 1}
+    language = LanguageModel.prepare(lines, tokens="characters", **sizes).eval()
+    unsure = Speech(values=np.zeros((6, 2)))
+    plain = task.predict([unsure], beam=200, best=200)[0]
+    scored = task.predict([unsure], beam=200, best=200, language=language, language_weight=1.0, bonus=0.25)[0]
+    acoustic = dict([(plain.transcript, plain.score), *plain.alternatives])
+    for text, score in [(scored.transcript, scored.score), *scored.alternatives][:20]:
+        spoken = -sum(bits for _, bits in language.predict([Passage(text=text)])[0].surprisals) * log(2)
+        assert score == pytest.approx(acoustic[text] + spoken + 0.25 * len(text), abs=1e-3)
+    bundle.save(language, tmp_path / "lm")
+    found, rest = deciding_options("transcriber", {"language": str(tmp_path / "lm"), "beam": "4", "format": "csv"})
+    assert isinstance(found["language"], LanguageModel)
+    assert (found["beam"], rest) == (4, {"format": "csv"})
+
+
+def test_a_language_model_of_other_symbols_or_another_direction_is_refused() -> None:
+    task, lines = made(), [Passage(text="xyz" * 9)] * 30
+    sizes = {"hidden_size": 4, "word_size": 4, "layers": 1, "tokens": "characters"}
+    with pytest.raises(BadOption, match="the language model's elements are others than the symbols: it has no"):
+        task.predict(examples(), language=LanguageModel.prepare(lines, **sizes))
+    back = LanguageModel.prepare([Passage(text="abab" * 9)] * 30, direction="backward", **sizes)
+    with pytest.raises(BadOption, match="the language model reads backwards; transcripts are written forwards"):
+        task.predict(examples(), language=back)
+    with pytest.raises(BadOption, match="language names a transcriber; a language_model is expected"):
+        task.predict(examples(), language=task)
+    with pytest.raises(BadOption, match="a language model has its word in a search: beam must be 2 or more"):
+        task.predict(examples(), language=back, beam=1)
 
 
 def test_both_kinds_of_decoding_obey_the_laws() -> None:

@@ -219,7 +219,7 @@ def part(example: Example, column: str) -> str | None:
 
 
 def _as_told(examples: Sequence[Any], column: str, seed: int, where: str | Path, similarity: float | None) -> Splits:
-    """Parted as a column says; without validation examples a tenth of the training examples."""
+    """Parted as a column says; where it tells no validation examples they are a tenth of the training examples."""
     parts: dict[str | None, list[Any]] = {"train": [], "valid": [], "test": []}
     for example in examples:
         parts.setdefault(part(example, column), []).append(example)
@@ -230,7 +230,7 @@ def _as_told(examples: Sequence[Any], column: str, seed: int, where: str | Path,
     train, valid = parts["train"], parts["valid"]
     if not valid:
         train, valid = map(list, _parted(train, [0.1], seed, where, similarity))
-    return Splits(train, valid, parts["test"] or None)
+    return Splits(train, valid, None)  # as of a folder, the test part is not looked at before the evaluation
 
 
 def set_apart(

@@ -4,14 +4,15 @@
 
 The network says a symbol or nothing at each step, and learns by itself when: the loss is that of all ways in which the
 transcript can be spread over the steps (Graves et al. 2006; with deep recurrences Graves, Mohamed & Hinton 2013,
-arXiv:1303.5778). A transcript is that of the best path, or found by a beam of prefixes.
+arXiv:1303.5778). A transcript is that of the best path, or found by a beam of prefixes, in which a language model may
+have its word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,8 +28,10 @@ from unrolled.decoding.ctc import Text, best_path, prefix_beam
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.layers.packed import lengths, to_padded
 from unrolled.layers.stack import CellName
+from unrolled.lookup import Trained
 from unrolled.metrics.edits import sequence_error_rate, symbol_error_rate, word_error_rate
 from unrolled.tasks._numbers import Batch, Encoded, as_signal, number_reader, numeric
+from unrolled.tasks._spoken import SpokenLanguage
 from unrolled.tasks.base import NEVER_SEEN, Loss, Task
 
 
@@ -39,10 +42,16 @@ class Deciding:
     Attributes:
         beam: prefixes that are kept; 1: the text of the best path.
         best: how many transcripts are named, the best among them.
+        language: a trained language model of the same symbols that has its word; on a command line, its folder.
+        language_weight: of its word.
+        bonus: for each symbol, since a language model finds long transcripts unlikely.
     """
 
     beam: int = 8
     best: int = 1
+    language: Annotated[Any, Trained()] = None
+    language_weight: float = 0.5
+    bonus: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("beam", "best"):
@@ -50,6 +59,8 @@ class Deciding:
                 raise BadOption(f"{name} must be 1 or more, not {getattr(self, name)}")
         if self.best > self.beam:
             raise BadOption(f"best={self.best} transcripts of a beam of {self.beam}")
+        if self.language is not None and self.beam == 1:
+            raise BadOption("a language model has its word in a search: beam must be 2 or more")
 
 
 class Transcriber(Task):
@@ -172,9 +183,10 @@ class Transcriber(Task):
 
     def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
         how = Deciding(**options)
+        language = None if how.language is None else SpokenLanguage(how.language, self.symbols)
         filled = []
         for log_p in unpack_sequence(self._log_p(batch)):
-            found = self._texts(log_p.double().numpy(), how)
+            found = self._texts(log_p.double().numpy(), how, language)
             others = tuple((self._joined(text), text.score) for text in found[1 : how.best])
             filled.append(
                 {
@@ -185,10 +197,11 @@ class Transcriber(Task):
             )
         return filled
 
-    def _texts(self, log_p: np.ndarray, how: Deciding) -> list[Text]:
+    def _texts(self, log_p: np.ndarray, how: Deciding, language: SpokenLanguage | None) -> list[Text]:
         if how.beam == 1:
             return [best_path(log_p, self.blank)]
-        return prefix_beam(log_p, self.blank, beam=how.beam)
+        said = {"language": language, "weight": how.language_weight, "bonus": how.bonus}
+        return prefix_beam(log_p, self.blank, beam=how.beam, **said)  # type: ignore[arg-type]
 
     def _joined(self, text: Text) -> str:
         between = "" if self.options["symbols"] == "characters" else " "
