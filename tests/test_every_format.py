@@ -46,8 +46,7 @@ ODD = st.text(st.characters(codec=None) | st.sampled_from("\t\n\r \0#_?\ufeff\ud
 CONTEXT = {"squad": "always", "text": "never"}
 """Of a question; every other format holds it, and need not."""
 SEVERAL_ANSWERS = {"jsonl", "squad"}
-UTF16 = {"tmx"}
-"""Whose files may be so."""
+UTF16 = {"tmx"}  # whose files may be so
 EMPTY_IS_NONE = {"babi", "csv", "tmx", "tsv"}
 """An empty text besides the one to read stands for none there."""
 
