@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, Speech, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
 from unrolled.data.formats.base import Format
 from unrolled.errors import BadData, BadOption, CannotWrite
 from unrolled.lookup import find, names
@@ -27,7 +27,7 @@ from unrolled.lookup import find, names
 PACKAGE = "unrolled.data.formats"
 FORMATS = {name: find(PACKAGE, name, Format, "format") for name in names(PACKAGE, Format)}
 # What holds numbers has its laws in `data/formats/test_signals.py`; a GenBank file, letters of genes alone, its own.
-APART = (Signal, Speech)
+APART = (Series, Signal, Speech)
 HELD = [(n, held) for n, kind in FORMATS.items() for held in kind.holds if held not in APART and n != "genbank"]
 INPUT = {LabelledText: "text", TaggedTokens: "tokens", Pair: "source", Question: "question", Passage: "text"}
 Files = dict[str, bytes]

@@ -5,9 +5,9 @@ filled in, so a file of predictions is a file of examples, and what was read can
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,78 @@ class Speech(Example):
 
     def __hash__(self) -> int:
         return hash((self.values.shape, self.transcript))
+
+
+class Forecast(NamedTuple):
+    """What is said of the steps that come.
+
+    time: of each, where the series has times; mean: (steps,), the single best guess; levels: of the quantiles, in
+    (0, 1); quantiles: (steps, levels).
+    """
+
+    time: tuple[str, ...] | None
+    mean: NDArray[np.float64]
+    levels: tuple[float, ...]
+    quantiles: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Series(Example):
+    """Values in time, to be gone on with. The blank is `forecast`; what a model learns from is the series itself.
+
+    Two are equal where their names, times, values, known columns and histories are.
+
+    Attributes:
+        values: (steps,), real numbers; NaN where one is missing, and where one is still to come.
+        series: its name.
+        time: of each step, as its file has it; None where it has none.
+        ahead: (steps, features), what is known beforehand too, of steps that are still to come as well.
+        observed: (steps, features), what is known when its step has passed.
+        static: what does not change, a word each.
+        history: so many of the first steps are there to be looked back at: what is scored begins behind them.
+        forecast: filled in by a prediction.
+    """
+
+    blank: ClassVar[str] = "forecast"
+    called: ClassVar[str] = "series"
+    needs_answer: ClassVar[bool] = False
+
+    values: NDArray[np.float64]
+    series: str = ""
+    time: tuple[str, ...] | None = None
+    ahead: NDArray[np.float64] | None = None
+    observed: NDArray[np.float64] | None = None
+    static: tuple[str, ...] = ()
+    history: int = field(default=0, compare=False)
+    forecast: Forecast | None = field(default=None, compare=False)
+
+    @property
+    def content(self) -> Hashable:
+        return self.series, self.time, np.ascontiguousarray(self.values).tobytes()
+
+    @property
+    def known(self) -> int:
+        """Steps up to the last one whose value is known."""
+        there = np.flatnonzero(~np.isnan(self.values))
+        return int(there[-1]) + 1 if len(there) else 0
+
+    def upto(self, step: int, history: int = 0) -> Series:
+        """Its first steps alone."""
+        ahead, observed = (None if one is None else one[:step] for one in (self.ahead, self.observed))
+        time = None if self.time is None else self.time[:step]
+        return replace(self, values=self.values[:step], time=time, ahead=ahead, observed=observed, history=history)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Series):
+            return NotImplemented
+        pairs = ((self.ahead, other.ahead), (self.observed, other.observed))
+        known = all((a is None) == (b is None) and (a is None or b is None or _alike(a, b)) for a, b in pairs)
+        named = (self.series, self.time, self.static, self.history)
+        there = (other.series, other.time, other.static, other.history)
+        return named == there and known and _alike(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.series, self.time, self.static, self.history))
 
 
 def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -16,7 +16,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, Speech, TaggedTokens
+from unrolled.data.examples import (
+    Example,
+    LabelledText,
+    Origin,
+    Pair,
+    Passage,
+    Question,
+    Series,
+    Signal,
+    Speech,
+    TaggedTokens,
+)
+from unrolled.data.formats import _series_rows
+from unrolled.data.formats._series_rows import even, series
 from unrolled.data.formats._signal_rows import cells_of, signals
 from unrolled.data.formats.base import TextFormat, aligned, likeliest, together
 from unrolled.data.lines import split_blanks
@@ -34,6 +47,7 @@ _INPUTS: Mapping[type[Example], tuple[str, ...]] = {
     Passage: ("text",),
     Signal: ("values",),
     Speech: ("values",),
+    Series: ("values",),
 }
 
 
@@ -192,6 +206,8 @@ class Table(TextFormat):
 class TextTable(Table):
     """A header and rows of strings. An empty cell is an empty blank."""
 
+    holds: ClassVar[tuple[type[Example], ...]] = (*Table.holds, Series)
+
     @abstractmethod
     def _rows(self, lines: Iterator[str], where: str | Path) -> Iterator[tuple[int, Sequence[str]]]:
         """Line number and cells of each row, the header's too; none of a blank line."""
@@ -209,6 +225,8 @@ class TextTable(Table):
 
     @property
     def _rows_are_steps(self) -> bool:
+        if self.example_type is Series:
+            return True
         return self.example_type is Signal and ("series" in self.columns or "values" not in self.columns)
 
     def _is_needed(self, field: str) -> bool:
@@ -241,7 +259,7 @@ class TextTable(Table):
                 row = Row(header, tuple(cells)) if shared is None else shared
                 yield self._example(dict(zip(header, cells, strict=True)), row, where, number)
 
-    def _series(self, lines: Iterator[str], where: str | Path) -> Iterator[Signal]:
+    def _series(self, lines: Iterator[str], where: str | Path) -> Iterator[Signal | Series]:
         rows = self._rows(lines, where)
         number, first = next(rows, (0, ()))
         header = tuple(first)
@@ -249,13 +267,23 @@ class TextTable(Table):
             raise BadData(f"two columns are called {twice[0]!r}", where, number)
         if header:
             self._find(header, str(where))
-            yield from signals(_even(rows, len(header), where), header, self.columns, where)
+            tuples = ((number, tuple(cells)) for number, cells in rows)
+            if self.example_type is Series:
+                yield from series(tuples, header, self.columns, where)
+            else:
+                yield from signals(even(tuples, len(header), where), header, self.columns, where)
+
+    def _steps(self, example: Example, number: int) -> list[dict[str, str]]:
+        """The rows of a series."""
+        if isinstance(example, Series):
+            return _series_rows.cells_of(example, number, self.columns)
+        assert isinstance(example, Signal)
+        return cells_of(example, number, self.columns)
 
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         examples = list(examples)
         if self._rows_are_steps:
-            signals_in_order = (e for e in examples if isinstance(e, Signal))
-            rows = [row for k, e in enumerate(signals_in_order, 1) for row in cells_of(e, k, self.columns)]
+            rows = [row for k, e in enumerate(examples, 1) for row in self._steps(e, k)]
         else:
             rows = [self._cells(example) for example in examples]
         blanks = {getattr(example, example.blank) is None for example in examples}
@@ -345,17 +373,6 @@ def recording(path: str, where: str | Path) -> Recorded:
         return recorded(path, beside=where)
     except (BadData, UnknownName) as error:
         raise BadData(str(error)) from None
-
-
-def _even(
-    rows: Iterable[tuple[int, Sequence[str]]], width: int, where: str | Path
-) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """The rows, each of as many cells as the header has."""
-    for number, cells in rows:
-        if len(cells) != width:
-            some = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
-            raise BadData(f"{some} where the header has {width}", where, number)
-        yield number, tuple(cells)
 
 
 def one_or_several(answers: Sequence[str]) -> Label:

@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, Speech, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
 from unrolled.data.lines import compress, decode, encode, read_bytes
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.files import write_whole
@@ -30,6 +30,7 @@ _FIELDS: Mapping[type[Example], tuple[str, ...]] = {
     Question: ("question", "context", "answer", "score", "alternatives"),
     Passage: ("text", "following", "surprisals"),
     Signal: ("values", "series", "label", "confidence", "probabilities"),
+    Series: ("values", "series", "time", "ahead", "observed", "static"),
     Speech: ("values", "transcript", "score", "alternatives"),
 }
 
