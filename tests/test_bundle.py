@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 
@@ -288,6 +289,9 @@ def test_a_model_of_an_older_format_still_loads_and_predicts_the_same(folder: Pa
     expected = json.loads((folder / "expected.json").read_text())
     assert expected
     for found, wanted in zip(task.predict([one["input"] for one in expected]), expected, strict=True):
+        if "quantiles" in wanted:
+            assert found.forecast.quantiles == pytest.approx(numpy.array(wanted["quantiles"]), rel=1e-4)
+            continue
         if "quantity" in wanted:
             assert float(found.label) == pytest.approx(wanted["quantity"], abs=1e-4)
             continue

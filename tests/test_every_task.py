@@ -21,7 +21,7 @@ import torch
 
 from unrolled import bundle, recipe
 from unrolled.cells.base import Cell
-from unrolled.data.examples import Passage, Signal, Speech
+from unrolled.data.examples import Passage, Series, Signal, Speech
 from unrolled.inspection import laws
 from unrolled.lookup import find, names
 from unrolled.tasks._numbers import OF_TEXT
@@ -116,7 +116,7 @@ def test_there_are_tasks_and_examples_of_different_lengths(name: str) -> None:
     assert {"classifier_numbers", "regressor_numbers"} <= set(FURTHER)
     task, given = made(name), examples_of(name)
     assert len({example.content for example in given}) == len(given) >= 4
-    assert len({task.encode(example).length for example in given}) > 1
+    assert len({task.encode(example).length for example in given}) > 1 or isinstance(given[0], Series)
 
 
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
@@ -149,11 +149,11 @@ TABLES = (
 def test_a_row_of_nan_poisons_no_other_row(name: str) -> None:
     """What is not a number in one row would spread through any sum that mixes rows, a masked one too."""
     task, given = made(name), examples_of(name)
+    if isinstance(given[0], Series):
+        pytest.skip("in a series such a number is a missing value, and is read")
     encoded = [task.encode(example) for example in given]
     before = rows_read(task, encoded)
-    if isinstance(
-        given[0], (Signal, Speech)
-    ):  # such a number is refused where it is read; but who knows what comes of a kernel
+    if isinstance(given[0], (Signal, Speech)):  # refused where it is read; but who knows what comes of a kernel
         encoded[1].values[-1] = float("nan")
         after = rows_read(task, encoded)
         for place, (a, b) in enumerate(zip(before, after, strict=True)):
@@ -259,7 +259,12 @@ def test_it_works_in_float64_and_agrees_with_float32(name: str) -> None:
     single_loss = single.loss(single.collate([single.encode(example) for example in examples_of(name)]))
     torch.testing.assert_close(single_loss.total.double(), loss.total, rtol=1e-5, atol=1e-5)
     for a, b in zip(single.predict(examples_of(name)), double.predict(examples_of(name)), strict=True):
-        assert chosen(a) == chosen(b)
+        assert chosen(a) == chosen(b) if not isinstance(a, Series) else same(a.forecast.median, b.forecast.median)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Of numbers of single precision."""
+    return bool(other == pytest.approx(one, rel=1e-4))
 
 
 def chosen(example: Any) -> Any:
@@ -286,7 +291,8 @@ def test_perfect_predictions_have_perfect_figures(name: str) -> None:
     perfect = getattr(own_tests(name), "perfect", lambda examples: examples)(given)
     scores = task.score(perfect, given)
     assert scores[task.metric] == pytest.approx(UP_TO.get(task.metric, 1.0))
-    assert all(0.0 <= value <= UP_TO.get(key, 1.0) + 1e-9 for key, value in scores.items())
+    most = {**UP_TO, **getattr(own_tests(name), "UP_TO", {})}
+    assert all(0.0 <= value <= most.get(key, 1.0) + 1e-9 for key, value in scores.items())
 
 
 def test_the_options_are_those_of_the_constructor_and_survive_json(name: str) -> None:

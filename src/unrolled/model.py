@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
@@ -17,6 +17,7 @@ import torch
 
 from unrolled import bundle, card
 from unrolled.data import reading, splits
+from unrolled.data.examples import Series
 from unrolled.data.lines import suffix
 from unrolled.data.long_text import LongText
 from unrolled.errors import BadData, BadModel, BadOption, UnknownName
@@ -222,9 +223,26 @@ class Model:
         filled: whether each must have its blank filled in; given: columns, format, where not as in training.
         """
         split = {**self.reading, **reading_options(self.task_name, given)}.get("split")
-        for example in reading.stream(path, self.task.example, **self.how(given, path), filled=filled):
+        found: Iterable[Any] = reading.stream(path, self.task.example, **self.how(given, path), filled=filled)
+        if self.task.example is Series:
+            found = self._with_history(found, Path(path), given)
+        for example in found:
             if split is None or splits.part(example, split) in (None, "test"):
                 yield example
+
+    def _with_history(self, later: Iterable[Any], path: Path, given: Mapping[str, Any]) -> Iterable[Any]:
+        """Series of a folder's test or validation file behind what the files before it have of them."""
+        how = self.how(given, path)
+        try:
+            files = splits.find(path.parent, format=how["format"], columns=how["columns"], example_type=Series)
+        except BadData:  # a file that stands for itself
+            return later
+        before = [file for file in (files.train, files.valid) if file is not None]
+        if path not in (files.valid, files.test):
+            return later
+        for file in reversed(before[: before.index(path)] if path in before else before):
+            later = splits.continued(reading.read(file, Series, **self.how(given, file)), later)
+        return later
 
     def file_of(self, data: str | Path, split: Literal["test", "valid"] = "test", **given: Any) -> Path:
         """A folder's test or validation file; a file itself. Raises `BadData` where the folder has none."""

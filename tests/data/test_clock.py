@@ -57,6 +57,7 @@ def test_working_days_step_over_weekends() -> None:
             "1949-04 follows 1949-02, where a step is a month",
         ),
         (["1", "2", "3", "5"], 3, "5 follows 3, where a step is 1"),
+        (["2024-01-01", "2024-01-02", "2024-01-05"], 2, "2024-01-05 follows 2024-01-02, where a step is a day"),
         (
             ["2014-07-01 00:00", "2014-07-01 01:00", "2014-07-01 03:00", "2014-07-01 04:00"],
             2,

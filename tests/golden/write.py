@@ -54,11 +54,17 @@ def _input(example: Any) -> Any:
         if hasattr(example, name):
             return getattr(example, name)
     if hasattr(example, "values"):
-        return example.values.tolist()
+        return (
+            [None if one != one else one for one in example.values.tolist()]
+            if example.values.ndim == 1
+            else example.values.tolist()
+        )
     return [example.question, example.context] if hasattr(example, "question") else list(example.tokens)
 
 
 def _told(given: Any, predicted: Any) -> dict[str, Any]:
+    if hasattr(predicted, "forecast"):
+        return {"input": given, "quantiles": predicted.forecast.quantiles.tolist()}
     if hasattr(predicted, "following"):
         elements, probabilities = zip(*predicted.following, strict=True)
         bits = [bits for _, bits in predicted.surprisals]

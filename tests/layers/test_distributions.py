@@ -57,7 +57,7 @@ def test_what_is_drawn_is_of_the_distribution(name: str) -> None:
     given = raw(kind, 1).repeat(4000, 1)
     scale = torch.full((4000,), 9.0, dtype=torch.float64)
     torch.manual_seed(1)
-    drawn = kind.draw(given, scale)
+    drawn = kind.draw(given, torch.rand(4000, dtype=torch.float64), scale)
     for level, quantile in zip(LEVELS, kind.quantiles(given[:1], LEVELS, scale[:1])[0].tolist(), strict=True):
         below, upto = (
             float((drawn < quantile - 1e-9).double().mean()),
@@ -85,7 +85,15 @@ def test_quantiles_that_cross_are_put_in_order_and_levels_between_them_are_on_th
     found = kind.quantiles(torch.tensor([[3.0, 1.0, 2.0]]), [0.1, 0.25, 0.375, 0.75, 0.99], torch.ones(1))
     assert found[0].tolist() == pytest.approx([1, 1, 1.5, 3, 3])
     with pytest.raises(BadOption, match="quantiles are not drawn from"):
-        kind.draw(torch.zeros(1, 3), torch.ones(1))
+        kind.draw(torch.zeros(1, 3), torch.rand(1), torch.ones(1))
+
+
+def test_before_training_all_are_about_as_uncertain_as_one_unit() -> None:
+    for name in ("quantiles", "gaussian", "student"):
+        kind = distribution_of(name, LEVELS)
+        found = kind.quantiles(torch.tensor([kind.first()]), LEVELS, torch.ones(1))[0]
+        assert found[2].item() == pytest.approx(0, abs=1e-6)
+        assert -4 < found[0].item() < -0.5 < 0.5 < found[3].item() < 3
 
 
 def test_levels_and_names_that_cannot_be_are_refused() -> None:

@@ -96,7 +96,7 @@ class Clock:
             return Step("months", _most(np.diff(month.astype(int))))
         most = _most(apart)
         days = (self.dates.astype("datetime64[D]").astype(int) + 3) % 7  # Monday is 0
-        if most == DAY and days.max() < 5 and (apart == 3 * DAY).any():
+        if most == DAY and days.max() < 5 and ((apart == 3 * DAY) & (days[:-1] == 4)).any():
             return Step("workdays", 1)
         return Step("seconds", most)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,17 +149,30 @@ class Speech(Example):
         return hash((self.values.shape, self.transcript))
 
 
-class Forecast(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Forecast:
     """What is said of the steps that come.
 
-    time: of each, where the series has times; mean: (steps,), the single best guess; levels: of the quantiles, in
-    (0, 1); quantiles: (steps, levels).
+    Attributes:
+        time: of each, where the series has times.
+        median: (steps,), as much above as below.
+        levels: of the quantiles, in (0, 1).
+        quantiles: (steps, levels).
     """
 
     time: tuple[str, ...] | None
-    mean: NDArray[np.float64]
+    median: NDArray[np.float64]
     levels: tuple[float, ...]
     quantiles: NDArray[np.float64]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Forecast):
+            return NotImplemented
+        same = (self.time, self.levels) == (other.time, other.levels)
+        return same and _alike(self.median, other.median) and _alike(self.quantiles, other.quantiles)
+
+    def __hash__(self) -> int:
+        return hash((self.time, self.levels))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -207,6 +220,26 @@ class Series(Example):
         ahead, observed = (None if one is None else one[:step] for one in (self.ahead, self.observed))
         time = None if self.time is None else self.time[:step]
         return replace(self, values=self.values[:step], time=time, ahead=ahead, observed=observed, history=history)
+
+    def followed_by(self, later: Series) -> Series:
+        """A later part behind this one, which is its history; where that begins with this one, it alone.
+
+        Raises `BadData` where only one of them has times, or other columns.
+        """
+        if (self.time is None) != (later.time is None):
+            raise later.problem(f"of the parts of the series {self.series!r} one has times and one has none")
+        count = len(self.values)
+        if self.time is not None and later.time is not None and later.time[:1] == self.time[:1]:
+            return replace(later, history=min(count, len(later.values)))
+        joined: dict[str, Any] = {"values": np.concatenate([self.values, later.values])}
+        joined["history"] = count + later.history
+        for name in ("ahead", "observed"):
+            one, other = getattr(self, name), getattr(later, name)
+            if (one is None) != (other is None) or (one is not None and one.shape[1] != other.shape[1]):
+                raise later.problem(f"the parts of the series {self.series!r} have other columns that are {name}")
+            joined[name] = None if one is None else np.concatenate([one, other])
+        time = None if self.time is None or later.time is None else (*self.time, *later.time)
+        return replace(later, time=time, **joined)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Series):

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from unrolled.data.examples import Example
+from unrolled.data.examples import Example, Series
 from unrolled.data.formats.base import Spacing
 from unrolled.data.lines import bare, suffix
 from unrolled.data.long_text import LongText, is_long
@@ -195,7 +195,38 @@ def load(
         train, valid = _parted(train, [0.1], seed, files.train, similarity)
     else:
         valid = read(files.valid, example_type, **how)
+        if example_type is Series:
+            valid = continued(train, valid)
     return Splits(train, valid, None)
+
+
+def in_time(series: Sequence[Any], shares: Sequence[float], where: str | Path | None = None) -> Sequence[Sequence[Any]]:
+    """Series parted in time: what is left of each, and for each share its next steps, with all before them as their
+    history. A series that is too short is left as it is.
+
+    Raises `BadData` where all are.
+    """
+    parts: list[list[Any]] = [[] for _ in range(len(shares) + 1)]
+    for one in series:
+        sizes = [max(1, round(share * one.known)) for share in shares]
+        edges = [one.known - sum(sizes[k:]) for k in range(len(sizes))]
+        if edges[0] < 2 * max(sizes):
+            parts[0].append(one)
+            continue
+        parts[0].append(one.upto(edges[0]))
+        for part, begin, end in zip(parts[1:], edges, [*edges[1:], len(one.values)], strict=True):
+            part.append(one.upto(end, history=begin))
+    if not all(parts):
+        raise BadData(f"series of {max(one.known for one in series)} steps at most are too short to be parted", where)
+    return parts
+
+
+def continued(earlier: Iterable[Any], later: Iterable[Any]) -> list[Any]:
+    """Later parts of series behind the earlier ones of the same name, which are their history. A later part that begins
+    with the earlier one stays as it is.
+    """
+    known = {one.series: one for one in earlier}
+    return [one if one.series not in known else known[one.series].followed_by(one) for one in later]
 
 
 def told(example: Example, column: str) -> str | None:
@@ -248,7 +279,9 @@ def _parted(
     where: str | Path | None,
     similarity: float | None = None,
 ) -> Sequence[Sequence[SomeExample]]:
-    """By lot; of what runs on, one piece after the other."""
+    """By lot; of what runs on, one piece after the other; of series the last steps."""
+    if examples and isinstance(examples[0], Series):
+        return in_time(examples, shares, where)
     if not (examples and examples[0].runs_on):
         return by_lot(examples, shares, seed=seed, where=where, similarity=similarity)
     if similarity is not None:

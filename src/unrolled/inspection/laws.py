@@ -156,6 +156,9 @@ def _elements(example: Any) -> list[_Element]:
     if surprisals is not None:  # what follows is named in the order of its probability, so that ties change names alone
         said = [p for _, p in example.following] + [2.0**-bits for _, bits in surprisals]
         return [_Element(None, p) for p in said]
+    forecast = getattr(example, "forecast", None)
+    if forecast is not None:
+        return [_Element(None, amount / (1 + abs(amount))) for amount in forecast.quantiles.ravel().tolist()]
     if not hasattr(example, "confidence"):  # a quantity: into [-1, 1], where a tolerance means the same for all
         amount = float(example.label)
         return [_Element(None, amount / (1 + abs(amount)))]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -37,6 +38,10 @@ class Distribution(ABC):
 
     size: int
 
+    def first(self) -> list[float]:
+        """Raw numbers to begin with: 0, as uncertain as one unit."""
+        return [0.0] * self.size
+
     @abstractmethod
     def loss(self, raw: Tensor, values: Tensor, scale: Tensor) -> Tensor:
         """Of each element, (elements,). raw: (elements, size); values: (elements,), scaled; scale: (elements,)."""
@@ -46,8 +51,10 @@ class Distribution(ABC):
         """(elements, levels), scaled, not falling from level to level where these do not."""
 
     @abstractmethod
-    def draw(self, raw: Tensor, scale: Tensor) -> Tensor:
-        """A value for each element, (elements,), scaled, from torch's random stream. May raise `BadOption`."""
+    def draw(self, raw: Tensor, uniform: Tensor, scale: Tensor) -> Tensor:
+        """The quantile of each element at a level of its own, (elements,), scaled. Where the levels are drawn evenly
+        from (0, 1), the values are drawn from the distribution. May raise `BadOption`.
+        """
 
 
 class Quantiles(Distribution):
@@ -64,6 +71,10 @@ class Quantiles(Distribution):
             raise BadOption(f"levels of quantiles must rise, and lie between 0 and 1: {list(levels)}")
         self.levels, self.size = tuple(levels), len(levels)
 
+    def first(self) -> list[float]:
+        """Those of a normal distribution."""
+        return [NormalDist().inv_cdf(level) for level in self.levels]
+
     def loss(self, raw: Tensor, values: Tensor, scale: Tensor) -> Tensor:
         apart = values.unsqueeze(-1) - raw
         levels = torch.tensor(self.levels, dtype=raw.dtype)
@@ -76,7 +87,7 @@ class Quantiles(Distribution):
         found = np.stack([np.interp(levels, self.levels, row) for row in own]) if len(own) else own[:, :0]
         return torch.from_numpy(found).to(raw.dtype)
 
-    def draw(self, raw: Tensor, scale: Tensor) -> Tensor:
+    def draw(self, raw: Tensor, uniform: Tensor, scale: Tensor) -> Tensor:
         raise BadOption("quantiles are not drawn from: strategy=direct, or another likelihood")
 
 
@@ -92,8 +103,8 @@ class Gaussian(Distribution):
         found = self._of(raw.unsqueeze(1))
         return found.icdf(torch.tensor(levels, dtype=raw.dtype))
 
-    def draw(self, raw: Tensor, scale: Tensor) -> Tensor:
-        return self._of(raw).sample()
+    def draw(self, raw: Tensor, uniform: Tensor, scale: Tensor) -> Tensor:
+        return self._of(raw).icdf(uniform)
 
     def _of(self, raw: Tensor) -> known.Normal:
         return known.Normal(raw[..., 0], softplus(raw[..., 1]) + SMALLEST)
@@ -108,14 +119,16 @@ class StudentT(Distribution):
         return -self._of(raw).log_prob(values)
 
     def quantiles(self, raw: Tensor, levels: Sequence[float], scale: Tensor) -> Tensor:
+        return self._at(raw.unsqueeze(1), np.asarray(levels)[None])
+
+    def draw(self, raw: Tensor, uniform: Tensor, scale: Tensor) -> Tensor:
+        return self._at(raw, uniform.double().numpy())
+
+    def _at(self, raw: Tensor, levels: NDArray[np.float64]) -> Tensor:
         from scipy.stats import t
 
         of = self._of(raw.double())
-        unit = t.ppf(np.asarray(levels)[None], of.df.numpy()[:, None])
-        return (of.loc[:, None] + of.scale[:, None] * torch.from_numpy(unit)).to(raw.dtype)
-
-    def draw(self, raw: Tensor, scale: Tensor) -> Tensor:
-        return self._of(raw).sample()
+        return (of.loc + of.scale * torch.from_numpy(t.ppf(levels, of.df.numpy()))).to(raw.dtype)
 
     def _of(self, raw: Tensor) -> known.StudentT:
         return known.StudentT(2 + softplus(raw[..., 2]), raw[..., 0], softplus(raw[..., 1]) + SMALLEST)
@@ -130,14 +143,17 @@ class NegativeBinomial(Distribution):
         return -self._of(raw, scale).log_prob((values * scale).round())
 
     def quantiles(self, raw: Tensor, levels: Sequence[float], scale: Tensor) -> Tensor:
+        return self._at(raw.unsqueeze(1), np.asarray(levels)[None], scale[:, None])
+
+    def draw(self, raw: Tensor, uniform: Tensor, scale: Tensor) -> Tensor:
+        return self._at(raw, uniform.double().numpy(), scale)
+
+    def _at(self, raw: Tensor, levels: NDArray[np.float64], scale: Tensor) -> Tensor:
         from scipy.stats import nbinom
 
-        mean, shape = (part.double().numpy()[:, None] for part in self._parts(raw, scale))
-        found: NDArray[np.float64] = nbinom.ppf(np.asarray(levels)[None], 1 / shape, 1 / (1 + mean * shape))
-        return torch.from_numpy(found).to(raw.dtype) / scale[:, None]
-
-    def draw(self, raw: Tensor, scale: Tensor) -> Tensor:
-        return self._of(raw, scale).sample() / scale
+        mean, shape = (part.double().numpy() for part in self._parts(raw, scale))
+        counts: NDArray[np.float64] = nbinom.ppf(levels, 1 / shape, 1 / (1 + mean * shape))
+        return torch.from_numpy(counts).to(raw.dtype) / scale
 
     def _parts(self, raw: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and shape of the counts themselves."""

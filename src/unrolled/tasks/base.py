@@ -268,6 +268,9 @@ class Task(nn.Module, ABC):
         """What takes an untrained model as long as a check takes a trained one: for the plan of a training."""
         self.check(examples)
 
+    def calibrate(self, examples: Sequence[Any]) -> None:
+        """After a training: what is fitted on the validation examples with the weights as they are; nothing, mostly."""
+
     def signatures(self) -> dict[str, str]:
         """For figures that are computed in many ways elsewhere: figure -> how it is computed here."""
         return {}

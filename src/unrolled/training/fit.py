@@ -315,6 +315,7 @@ class _Run:
         if self.best:
             self.task.load_weights(self.best)
         self.task.eval()
+        self.task.calibrate(self.valid)
 
     # ------------------------------------------------------------------ checkpoints
 

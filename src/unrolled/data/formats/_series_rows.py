@@ -209,13 +209,13 @@ def cells_of(example: Series, number: int, columns: Mapping[str, str]) -> list[d
     if example.forecast is None:
         return rows
     said, first = example.forecast, example.known
-    for k, mean in enumerate(said.mean.tolist()):
+    for k, median in enumerate(said.median.tolist()):
         if first + k >= len(rows):
             rows.append({names["series"]: example.series or str(number), value: ""})
             if said.time is not None:
                 rows[-1][names["time"]] = said.time[k]
         row = rows[first + k]
-        row["forecast"] = f"{mean:.7g}"
+        row["forecast"] = f"{median:.7g}"
         row |= {f"q{level:g}": f"{one:.7g}" for level, one in zip(said.levels, said.quantiles[k].tolist(), strict=True)}
     return rows
 

@@ -1,0 +1,72 @@
+"""Forecasts from rolling origins against what came, and the reference forecasts beside them.
+
+`mase`, `smape` of the medians; `crps`, in units of the seasonal naive error as MASE is; `coverage` of each interval
+between two levels that stand opposite; `owa` against naive 2; and MASE and sMAPE of the naive, the seasonal naive and
+the drift forecast from the same origins. `skill` is 1 less MASE over the best of theirs, and decides which weights are
+best: 0 is no better than the best of them, less is worse. Figures are means over a series' forecasts, then over series.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.metrics.forecasts import coverage, crps, mase, naive_error, owa, smape
+from unrolled.metrics.naive_forecasts import drift, naive, naive2, seasonal_naive
+from unrolled.tasks._windows import Window
+
+Real = NDArray[np.float64]
+
+
+def scores(found: Iterable[tuple[Window, Real, float]], levels: Sequence[float], season: int) -> dict[str, float]:
+    """Figures by name. found: windows, their quantiles (horizon, levels) in the units of the series, and scales."""
+    middle = list(levels).index(0.5)
+    by_series: dict[int, list[dict[str, float]]] = defaultdict(list)
+    for window, said, _ in found:
+        history = window.series.values[: window.origin]
+        actual = window.series.values[window.origin : window.origin + len(said)]
+        if np.isnan(actual).all() or np.isnan(history).all():
+            continue
+        by_series[id(window.series)].append(_of_window(history, actual, said[: len(actual)], levels, middle, season))
+    rows = [{name: _mean([row[name] for row in some]) for name in some[0]} for some in by_series.values()]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    figures = {name: _mean([row.get(name, float("nan")) for row in rows]) for name in names}
+    reference = figures.pop("naive2_smape"), figures.pop("naive2_mase")
+    figures["owa"] = owa(figures["smape"], figures["mase"], *reference) if min(reference) > 0 else float("nan")
+    best = min((v for name, v in figures.items() if name.endswith("naive_mase") or name == "drift_mase"), default=0.0)
+    figures["skill"] = 1 - figures["mase"] / best if best > 0 else 0.0
+    return {name: value for name, value in figures.items() if value == value}
+
+
+def _of_window(
+    history: Real, actual: Real, said: Real, levels: Sequence[float], middle: int, season: int
+) -> dict[str, float]:
+    steps = len(actual)
+    references = {
+        "naive": naive(history, steps),
+        "seasonal_naive": seasonal_naive(history, steps, season),
+        "drift": drift(history, steps),
+    }
+    if season == 1:
+        del references["seasonal_naive"]
+    whole = history[~np.isnan(history)]
+    references["naive2"] = naive2(whole, steps, season) if len(whole) == len(history) else references["naive"]
+    scale = naive_error(history, season)
+    row = {"mase": mase(actual, said[:, middle], history, season), "smape": smape(actual, said[:, middle])}
+    row["crps"] = crps(actual, said, levels) / scale if scale > 0 else float("nan")
+    for k, level in enumerate(levels[:middle]):
+        other = [at for at, one in enumerate(levels) if abs(one - (1 - level)) < 1e-9]
+        if other:
+            row[f"coverage_{100 * (1 - 2 * level):.0f}"] = coverage(actual, said[:, k], said[:, other[0]])
+    for name, forecast in references.items():
+        row[f"{name}_mase"] = mase(actual, forecast, history, season)
+        row[f"{name}_smape"] = smape(actual, forecast)
+    return row
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if value == value]
+    return float(np.mean(known)) if known else float("nan")
