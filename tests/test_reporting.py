@@ -20,7 +20,7 @@ import torch
 
 from unrolled import api, reporting
 from unrolled.data import reading
-from unrolled.data.examples import LabelledText, Pair, Passage, Signal, TaggedTokens
+from unrolled.data.examples import LabelledText, Pair, Passage, Series, Signal, Speech, TaggedTokens
 from unrolled.errors import BadData, BadOption
 from unrolled.inspection.report import Report, figure
 from unrolled.lookup import find
@@ -46,10 +46,15 @@ def examples_of(task: str) -> tuple[list[Any], str]:
     if task == "language_model":
         return [Passage(text=text) for text, _ in TEXTS * 40], ".txt"  # enough for 32 streams
     rng = np.random.default_rng(0)
+    if task == "transcriber":
+        return [Speech(values=rng.random((9, 2)), transcript=text) for text in ("ab", "b a", "a", "ba")], ".jsonl"
+    if task == "forecaster":
+        return [Series(values=rng.random(60), series=name) for name in ("a", "b")], ".csv"
     return [Signal(values=rng.random((n, 2)), label=str(n)) for n in (2, 5, 3, 7)], ".npz"
 
 
-TASKS = ("classifier", "tagger", "translator", "language_model", "regressor")
+TASKS = ("classifier", "tagger", "translator", "language_model", "regressor", "transcriber", "forecaster")
+NO_CHOICE = ("translator", "language_model", "regressor", "transcriber", "forecaster")
 SMALL = {
     "hidden_size": 5, "word_size": 4, "layers": 1, "characters": "none", "encoder_hidden": 4, "attention_size": 3,
 }  # fmt: skip
@@ -108,8 +113,8 @@ def test_every_task_has_a_report_that_is_plain_json_and_prints(found: Report) ->
 
 def test_what_a_task_cannot_have_is_said_to_be_absent(found: Report) -> None:
     task = found.facts["task"]
-    assert ("calibration" in found.absent) == (task in ("translator", "language_model", "regressor"))
-    assert ("confusion" in found.absent) == (task in ("translator", "language_model", "regressor"))
+    assert ("calibration" in found.absent) == (task in NO_CHOICE)
+    assert ("confusion" in found.absent) == (task in NO_CHOICE)
     assert ("attention" in found.absent) == (task != "translator")
     assert (found.calibration is None) == ("calibration" in found.absent)
 
@@ -225,6 +230,11 @@ def test_what_is_not_finite_is_left_out_of_the_page(tmp_path: Path) -> None:
     assert json.loads(json.dumps(broken.to_json(), allow_nan=False))["history"][0]["train_loss"] is None
     assert "calibration" in found.absent
     assert found.verdict == "not finite"
+
+
+def test_a_transcript_is_shown_with_what_was_heard_in_its_place() -> None:
+    assert reporting._aligned("go left now", "go right now please") == "go «left → right» now «+ please»"
+    assert reporting._aligned("go now", "now") == "«- go» now"
 
 
 def test_several_labels_are_right_in_any_order(tmp_path: Path) -> None:

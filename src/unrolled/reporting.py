@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from unrolled import card
 from unrolled.data.batching import in_order
-from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Signal, Speech, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
 from unrolled.errors import BadData, BadOption, UnrolledError
 from unrolled.inspection.attention import attention
 from unrolled.inspection.diagnosis import diagnose
@@ -85,7 +85,7 @@ def report(
     path = model.file_of(data, **how)
     examples = list(islice(model.stream_examples(path, filled=True, **how), most))
     answered: list[Mistake] = []
-    if task.example is Passage:  # what comes next in a text is not right or wrong
+    if task.example in (Passage, Series):  # what comes next is not right or wrong
         figures = task.measure(examples, **deciding)
     else:
         predicted = task.predict(examples, **deciding)
@@ -271,6 +271,8 @@ def _marked(tokens: Sequence[str], place: int, around: int = 8) -> str:
 
 def _said_of(example: Example) -> str:
     """An example in words."""
+    if isinstance(example, Series):
+        return f"{example.series or 'a series'} of {len(example.values):,} steps"
     if isinstance(example, (Signal, Speech)):
         steps, features = np.atleast_2d(example.values.T).T.shape
         return f"{steps:,} steps of {features:,}"
