@@ -16,7 +16,9 @@ from unrolled.data.examples import Example, LabelledText, Pair, Question, Tagged
 from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "word_size": 4, "characters": "none", "epochs": 2, "checks": 2}
-PUBLIC = {"Answerer", "Classifier", "LanguageModel", "Regressor", "Tagger", "Translator"}
+PUBLIC = {
+    "Answerer", "Classifier", "Forecaster", "LanguageModel", "Regressor", "Tagger", "Transcriber", "Translator",
+}  # fmt: skip
 
 
 def texts(count: int = 24) -> list[LabelledText]:

@@ -26,13 +26,16 @@ from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.decoding.ctc import Text, best_path, prefix_beam
 from unrolled.errors import BadData, BadOption, UnknownName
-from unrolled.layers.packed import lengths, to_padded
+from unrolled.layers.packed import at, lengths, to_padded
 from unrolled.layers.stack import CellName
 from unrolled.lookup import Trained
 from unrolled.metrics.edits import sequence_error_rate, symbol_error_rate, word_error_rate
 from unrolled.tasks._numbers import Batch, Encoded, as_signal, number_reader, numeric
 from unrolled.tasks._spoken import SpokenLanguage
 from unrolled.tasks.base import NEVER_SEEN, Loss, Task
+
+BLANK = "(none)"
+"""What it is called where no symbol is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +216,10 @@ class Transcriber(Task):
 
     def vectors(self) -> nn.Module:
         return self.reader.embedding_dropout
+
+    def says(self, batch: Batch, place: int = -1) -> tuple[Tensor, Sequence[str]]:
+        """Of each symbol, and of none, at that step."""
+        return at(self._log_p(batch), place), (*self.symbols, BLANK)
 
     def check(self, examples: Sequence[Any]) -> dict[str, float]:
         """By best paths, which take no search."""
