@@ -183,10 +183,7 @@ def load(
     if Path(path).is_file() or (
         not Path(path).is_dir() and claiming(path, format, columns=columns, example_type=example_type)
     ):
-        if split is not None:
-            return _as_told(examples(Path(path)), split, seed, path, similarity)
-        train, valid, test = _parted(examples(Path(path)), [0.1, 0.1], seed, path, similarity)
-        return Splits(train, valid, test)
+        return _of_file(examples(Path(path)), split, seed, path, similarity)
     if split is not None:
         raise BadOption(f"split={split} is the column of a single file; {path} has a file for each part")
     files = find(path, format=format, columns=columns, example_type=example_type)
@@ -247,6 +244,16 @@ def part(example: Example, column: str) -> str | None:
     if word is not None and word.lower() not in NAMES:
         raise example.problem(f"{word!r} in the column {column!r} where one of {', '.join(NAMES)} is expected")
     return None if word is None else NAMES[word.lower()]
+
+
+def _of_file(
+    examples: Sequence[Any], split: str | None, seed: int, where: str | Path, similarity: float | None
+) -> Splits:
+    """Of a single file: parted as a column says, or by lot."""
+    if split is not None:
+        return _as_told(examples, split, seed, where, similarity)
+    train, valid, test = _parted(examples, [0.1, 0.1], seed, where, similarity)
+    return Splits(train, valid, test)
 
 
 def _as_told(examples: Sequence[Any], column: str, seed: int, where: str | Path, similarity: float | None) -> Splits:

@@ -20,7 +20,7 @@ from torch import Tensor
 from unrolled.data.clock import Clock, NoTime
 from unrolled.data.examples import Series
 from unrolled.data.feeds import Feed, Piece
-from unrolled.errors import BadData
+from unrolled.errors import BadData, BadOption
 from unrolled.metrics.forecasts import naive_error
 
 Real = NDArray[np.float64]
@@ -95,6 +95,13 @@ class Sight:
     season: int
     lags: tuple[int, ...] = ()
     counts: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "context", "season"):
+            if getattr(self, name) < 1:
+                raise BadOption(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if any(lag < 1 for lag in self.lags):
+            raise BadOption(f"lags must be 1 or more, not {list(self.lags)}")
 
     def batch(self, windows: Sequence[Window]) -> Batch:
         """All windows have the features of the first."""

@@ -69,6 +69,7 @@ class Forecaster(Task):
     """
 
     example = Series
+    offsets: Tensor
     metric = "skill"
     settings: ClassVar[Mapping[str, Any]] = {
         "learning_rate": 2e-3,
@@ -109,18 +110,13 @@ class Forecaster(Task):
         observed_deviations: list[float] | None = None,
     ) -> None:
         super().__init__(vocabularies, tokenisers)
-        for name, value in (("horizon", horizon), ("context", context), ("season", season), ("paths", paths)):
-            if value < 1:
-                raise BadOption(f"{name} must be 1 or more, not {value}")
-        if any(lag < 1 for lag in lags or ()):
-            raise BadOption(f"lags must be 1 or more, not {lags}")
+        if paths < 1:
+            raise BadOption(f"paths must be 1 or more, not {paths}")
         self.levels = tuple(levels) if levels else (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
         if 0.5 not in self.levels or list(self.levels) != sorted(set(self.levels)):
             raise BadOption(f"levels must rise, with 0.5, the median, among them: {list(self.levels)}")
         if strategy == "recursive" and likelihood == "quantiles":
-            raise BadOption(
-                "strategy=recursive draws values, and quantiles are not drawn from: choose another likelihood"
-            )
+            raise BadOption("strategy=recursive draws values, and quantiles are not drawn from: likelihood=gaussian?")
         self.says_what = distribution_of(likelihood, self.levels)
         counts = likelihood == "negative_binomial"
         self.sight = Sight(context=context, horizon=horizon, season=season, lags=tuple(lags or ()), counts=counts)
@@ -142,7 +138,6 @@ class Forecaster(Task):
         with torch.no_grad():  # near the seasonal naive forecast
             self.output.weight.mul_(0.1)
             self.output.bias.copy_(torch.tensor(self.says_what.first()))
-        self.offsets: Tensor
         self.register_buffer("offsets", torch.zeros(len(self.levels)))
 
     # ------------------------------------------------------------------ series to numbers

@@ -108,6 +108,7 @@ def test_what_is_no_sequence_is_named_with_its_line(content, message):
         (LabelledText(text="AC GT"), {}, r"' ' at position 3 where a letter"),
         (LabelledText(text=""), {}, r"cannot write an empty sequence; its header is '1'"),
         (LabelledText(text="A", label="x y=z"), {}, r"the label 'x y=z' could not be read again from a header"),
+        (LabelledText(text="A", label="x\r"), {}, r"the label 'x\\r' could not be read again from a header"),
         (LabelledText(text="A", label="x y"), {"label": "2"}, r"the label 'x y' could not be read again from a header"),
         (LabelledText(text="A", label="x"), {"label": "3"}, r"a header of 1 words has no place for 'x' as word 3: '1'"),
     ],

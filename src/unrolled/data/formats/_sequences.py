@@ -75,7 +75,7 @@ class SequenceFormat(TextFormat):
             raise BadData(f"{several} where label_separator is {separator!r}")
         labels = (label,) if isinstance(label, str) else label or ()
         header = put_value(header, self._column("label"), None if label is None else (separator or "").join(labels))
-        if self._label(header) != label:
+        if self._label(header) != label or "\n" in header or header.endswith("\r"):
             raise BadData(f"the label {label!r} could not be read again from a header")
         known = example.probabilities or {}
         figures = [f"{known[one]:.4f}" for one in labels if one in known]
