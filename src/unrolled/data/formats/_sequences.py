@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar, NamedTuple
 
-from unrolled.data.examples import Example, LabelledText, Passage
+from unrolled.data.examples import Example, LabelledText, Origin, Passage
 from unrolled.data.formats.base import TextFormat, likeliest
 from unrolled.errors import BadData, BadOption
 
@@ -57,6 +57,20 @@ class SequenceFormat(TextFormat):
         if found is None or self.label_separator is None:
             return found or None
         return tuple(found.split(self.label_separator)) if found else ()
+
+    def _made(self, sequence: str, rest: Record, origin: Origin) -> Example:
+        """The example of a record."""
+        if self.example_type is Passage:
+            return Passage(text=sequence, origin=origin, rest=rest)
+        return LabelledText(text=sequence, label=self._label(rest.header), origin=origin, rest=rest)
+
+    def _parts(self, example: Example, number: int) -> tuple[str, str]:
+        """Header and sequence of an example; see `_header`. Raises `BadData` for what is no sequence."""
+        assert isinstance(example, (LabelledText, Passage))
+        header, sequence = self._header(example, number), legal(example.text)
+        if not sequence:
+            raise BadData(f"cannot write an empty sequence; its header is {header[:60]!r}")
+        return header, sequence
 
     def _header(self, example: Example, number: int) -> str:
         """An example's header, its own or that number, with what a prediction filled in.

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from unrolled.data.examples import Example, LabelledText, Origin, Passage
+from unrolled.data.examples import Example, Origin
 from unrolled.data.formats._sequences import Record, SequenceFormat, legal
 from unrolled.data.lines import without_end
 from unrolled.errors import BadData
@@ -49,18 +49,12 @@ class FASTA(SequenceFormat):
     def _example(self, header: str, parts: list[str], where: str | Path, line: int) -> Example:
         if not parts:
             raise BadData(f"no sequence below the header {header[:60]!r}", where, line)
-        sequence, origin = "".join(parts), Origin(where, line)
         rest = Record(header, len(parts[0]) if len(parts) > 1 else None)
-        if self.example_type is Passage:
-            return Passage(text=sequence, origin=origin, rest=rest)
-        return LabelledText(text=sequence, label=self._label(header), origin=origin, rest=rest)
+        return self._made("".join(parts), rest, Origin(where, line))
 
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         for number, example in enumerate(examples, 1):
-            assert isinstance(example, (LabelledText, Passage))
-            header, sequence = self._header(example, number), legal(example.text)
-            if not sequence:
-                raise BadData(f"cannot write an empty sequence; its header is {header[:60]!r}")
+            header, sequence = self._parts(example, number)
             width = (example.rest.width or len(sequence)) if isinstance(example.rest, Record) else WIDTH
             rows = (sequence[k : k + width] for k in range(0, len(sequence), width))
             yield f">{header}\n" + "".join(f"{row}\n" for row in rows)

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
-from unrolled.data.examples import Example, LabelledText, Origin, Passage
+from unrolled.data.examples import Example, Origin
 from unrolled.data.formats._sequences import Record, SequenceFormat, legal
 from unrolled.data.lines import is_blank, without_end
 from unrolled.errors import BadData
@@ -53,20 +53,11 @@ class FASTQ(SequenceFormat):
                 raise BadData(f"{wrong[0]!r} at position {wrong.start() + 1} is no quality", where, number + 3)
             if not sequence or len(quality) != len(sequence):
                 raise BadData(f"{len(quality)} qualities for {len(sequence)} letters", where, number + 3)
-            yield self._example(header[1:], sequence, quality, Origin(where, number))
-
-    def _example(self, header: str, sequence: str, quality: str, origin: Origin) -> Example:
-        rest = Record(header, quality=quality)
-        if self.example_type is Passage:
-            return Passage(text=sequence, origin=origin, rest=rest)
-        return LabelledText(text=sequence, label=self._label(header), origin=origin, rest=rest)
+            yield self._made(sequence, Record(header[1:], quality=quality), Origin(where, number))
 
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         for number, example in enumerate(examples, 1):
-            assert isinstance(example, (LabelledText, Passage))
-            header, sequence = self._header(example, number), legal(example.text)
-            if not sequence:
-                raise BadData(f"cannot write an empty sequence; its header is {header[:60]!r}")
+            header, sequence = self._parts(example, number)
             quality = example.rest.quality if isinstance(example.rest, Record) else None
             if quality is None or len(quality) != len(sequence):  # the sequence is another one than was read
                 quality = UNKNOWN * len(sequence)

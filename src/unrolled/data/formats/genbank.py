@@ -26,8 +26,6 @@ from unrolled.errors import BadData, BadOption, MissingExtra
 
 ELSEWHERE = "O"
 """The tag of a base that lies in no feature."""
-NAME = 16
-"""Characters that a name in the first line may have."""
 
 
 class GenBankRecord(NamedTuple):
