@@ -15,6 +15,7 @@ from unrolled.decoding import filters
 from unrolled.decoding.sampling import Uniforms, choose
 from unrolled.errors import BadOption
 from unrolled.layers.language import LanguageNetwork
+from unrolled.layers.prepared_language import prepare
 from unrolled.state import State
 from unrolled.tasks._cutting import LINE_END
 
@@ -78,13 +79,13 @@ def elements(
     """
     uniforms, state, logits = Uniforms([seed], sample + 1), begin, first
     had = torch.tensor([list(history)], dtype=torch.long)
-    place = 0
+    step, place = prepare(network), 0
     while True:
         drawn = how.draw(logits, had, torch.from_numpy(uniforms.at(np.array([sample]), place)))
         yield int(drawn)
         if how.repetition_penalty != 1:
             had = torch.cat([had, drawn.unsqueeze(1)], dim=1)
-        logits, state = network.step(drawn, state)
+        logits, state = step(drawn, state)
         place += 1
 
 

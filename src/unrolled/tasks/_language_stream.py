@@ -10,6 +10,7 @@ import torch
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.layers.language import LanguageNetwork
+from unrolled.layers.prepared_language import prepare
 from unrolled.state import State
 from unrolled.tasks._cutting import LINE_END
 from unrolled.tasks._streaming import TextStreamer
@@ -20,7 +21,7 @@ class LanguageStreamer(TextStreamer):
     probability).
 
     Args:
-        network: of the model.
+        network: of the model; its weights are those that it has now.
         elements, tokeniser: of its text.
         likeliest: how many next elements are named.
         saved: of another one's `state`.
@@ -29,22 +30,25 @@ class LanguageStreamer(TextStreamer):
     def __init__(
         self, network: LanguageNetwork, elements: Vocabulary, tokeniser: Tokeniser, likeliest: int, saved: State | None
     ) -> None:
-        self.network, self.elements, self.likeliest = network, elements, min(likeliest, len(elements))
+        self.elements, self.likeliest = elements, min(likeliest, len(elements))
+        network.eval()
+        with torch.no_grad():
+            self.initial_state, self.step = network.initial_state, prepare(network)
         super().__init__(network, tokeniser.tokens, everywhere=tokeniser.cuts_everywhere, saved=saved)
 
     @torch.no_grad()
     def begin(self) -> None:
-        self._step(self.elements.index(LINE_END), self.network.initial_state(1))
+        self._step(self.elements.index(LINE_END), self.initial_state(1))
 
     def answer(self, token: str) -> dict[str, Any]:
         element = self.elements.index(token)
         bits = -float(self.carried["logs"][element]) / math.log(2)
         self._step(element, self.carried["state"])
         probable = self.carried["logs"].topk(self.likeliest)
-        named = zip(self.elements.decode(probable.indices), probable.values.exp().tolist(), strict=True)
+        named = zip(self.elements.decode(probable.indices.tolist()), probable.values.exp().tolist(), strict=True)
         return {"element": token, "bits": bits, "following": tuple(named)}
 
     def _step(self, element: int, state: State) -> None:
         """Read on. `logs`: (vocabulary,), the logarithms of the probabilities of what comes then."""
-        logits, after = self.network.step(torch.tensor([element]), state)
+        logits, after = self.step(torch.tensor([element]), state)
         self.carried = {"logs": logits[0].log_softmax(0), "state": after}

@@ -29,6 +29,7 @@ from unrolled.errors import BadData, BadOption
 from unrolled.layers.adaptive_softmax import cutoffs_for
 from unrolled.layers.language import Kind
 from unrolled.layers.packed import at, caller_order, last
+from unrolled.layers.prepared_language import prepare
 from unrolled.layers.stack import CellName
 from unrolled.state import State
 from unrolled.tasks import _side_by_side
@@ -367,12 +368,13 @@ class LanguageModel(Task):
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each example: what the network makes of its elements at once, and read one by one."""
+        step = prepare(self.network)  # as a stream has it
         for example in examples:
             ids = torch.from_numpy(self.encode(example).ids)
             whole, _ = self.network.read(one_row(ids))
             state, stepped = self.network.initial_state(1), []
             for one in ids.split(1):
-                logits, state = self.network.step(one, state)
+                logits, state = step(one, state)
                 stepped.append(logits)
             yield self.network.logits(whole.data), torch.cat(stepped)
 
