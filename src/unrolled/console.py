@@ -14,6 +14,7 @@ from unrolled.api import Finished, Model
 from unrolled.console_training import count, err, show_training
 from unrolled.data import reading
 from unrolled.data.examples import Speech
+from unrolled.data.music import Roll, sounding
 from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
 from unrolled.files import write_whole
@@ -88,7 +89,11 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
     """Predictions of a file or of standard input, to a file or to standard output."""
     deciding, options = deciding_options(model.task_name, options)
     how = model.how(options, source)
-    written = "jsonl" if as_json else None if output is None else model.format_for(output, how)
+    written = None
+    if as_json:
+        written = reading.for_machines(model.task.example)
+    elif output is not None:
+        written = model.format_for(output, how)
     if output is not None and not output.parent.is_dir():
         raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}")
     if source == reading.STANDARD_STREAM:
@@ -117,9 +122,11 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
 
 
 def _label_line(example: Any) -> str:
-    """What was found, for people: a transcript; or labels, and how probable they are where that is known."""
+    """What was found, for people: a transcript; notes; or labels, and how probable they are where that is known."""
     if isinstance(example, Speech):
         return example.transcript or ""
+    if isinstance(example, Roll):
+        return "" if example.following is None else " | ".join(sounding(example.following))
     labels = (example.label,) if isinstance(example.label, str) else example.label
     sure = [f"{(example.probabilities or {})[label]:.4f}" for label in labels if label in (example.probabilities or {})]
     return "\t".join(["|".join(labels), *sure])

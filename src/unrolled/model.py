@@ -250,6 +250,9 @@ class Model:
         if not path.is_dir():
             return path
         how = self.how(given, path)
+        kind = self.task.example
+        if reading.claiming(path, how["format"], columns=how["columns"], example_type=kind):
+            return path
         files = splits.find(path, format=how["format"], columns=how["columns"], example_type=self.task.example)
         found = files.test if split == "test" else files.valid
         if found is not None:

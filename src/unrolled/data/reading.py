@@ -80,6 +80,7 @@ def claiming(
         each
         for each in (names(_PACKAGE, Format) if name is None else [name])
         if (example_type is None or example_type in _format(each).holds)
+        and (_format(each).gathered or not Path(path).is_dir())
         and _format(each).claims(Path(path), columns or {})
     ]
 
@@ -87,6 +88,12 @@ def claiming(
 def format_of(path: str | Path, name: str | None = None, **more: Any) -> type[Format]:
     """The class of that format; see `format_name`."""
     return _format(format_name(path, name, **more))
+
+
+def for_machines(example_type: type[Example]) -> str:
+    """The name of the format that `--json` asks for."""
+    kinds = {name: _format(name) for name in names(_PACKAGE, Format)}
+    return next(name for name, kind in kinds.items() if kind.machine_readable and example_type in kind.holds)
 
 
 def stream(

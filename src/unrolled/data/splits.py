@@ -2,10 +2,11 @@
 
 A folder holds `train.*`, `valid.*` (or `dev`, `val`, `validation`) and `test.*`, each a known format, with or without
 a prefix (`ptb.train.txt.xz`, `en_ewt-ud-train.conllu`); a path `folder/ptb` takes those of that prefix alone. Names
-such as `qa1_train.txt` count where no others do. Parallel text has two files a split, `train.en` and `train.de`. Where
-there is no validation split a tenth of the training examples is taken; a single file is split 80/10/10. Who goes where
-depends on the examples and the seed alone, and examples of the same content stay on one side: nothing is tested that
-was trained on. Where it is asked for (`similarity`), near relatives stay on one side, too.
+such as `qa1_train.txt` count where no others do. Parallel text has two files a split, `train.en` and `train.de`; what
+has a file for each example, as music, a folder a split. Where there is no validation split a tenth of the training
+examples is taken; a single file is split 80/10/10. Who goes where depends on the examples and the seed alone, and
+examples of the same content stay on one side: nothing is tested that was trained on. Where it is asked for
+(`similarity`), near relatives stay on one side, too.
 """
 
 from __future__ import annotations
@@ -73,12 +74,14 @@ def find(
     if not folder.is_dir():
         folder, prefix = folder.parent, folder.name
     try:
-        files = sorted(file.name for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+        there = [file for file in folder.iterdir() if not file.name.startswith(".")]
     except OSError as error:
         raise BadData(f"it cannot be read: {error.strerror or error}", path) from None
 
     def claimed(stem: str) -> bool:
         return bool(claiming(folder / stem, format, columns=columns, example_type=example_type))
+
+    files = sorted(one.name for one in there if one.is_file() or (one.name.lower() in NAMES and claimed(one.name)))
 
     any_split, found = False, dict[str, list[str]]()
     for splits in _tries(files, prefix, format, claimed):
@@ -94,15 +97,15 @@ def find(
         if prefix is not None and not any_split:
             raise BadData("there is no such file or folder", path)
         raise BadData(f"no training split (train.tsv, train.conllu, …); there are: {_listed(files)}", path)
-    there = {split: folder / name for split, (name,) in found.items()}
-    return Paths(there["train"], there.get("valid"), there.get("test"))
+    named = {split: folder / name for split, (name,) in found.items()}
+    return Paths(named["train"], named.get("valid"), named.get("test"))
 
 
 def _tries(
     files: Sequence[str], prefix: str | None, format: str | None, claimed: Callable[[str], bool]
 ) -> Iterator[dict[str, list[str]]]:
     """Split -> the names that could be its, as looked for more and more widely."""
-    stems = {name: bare(name).rpartition(".")[0] for name in files}
+    stems = {name: bare(name).rpartition(".")[0] or name for name in files}
     kind = None if format is None else format_of("", format)
     own = set(suffixes()) if kind is None else {*kind.suffixes, *kind.usual}
     near = {name: stem for name, stem in stems.items() if suffix(name) in own}
@@ -180,9 +183,7 @@ def load(
             return LongText(file, **how)
         return read(file, example_type, **how)
 
-    if Path(path).is_file() or (
-        not Path(path).is_dir() and claiming(path, format, columns=columns, example_type=example_type)
-    ):
+    if Path(path).is_file() or claiming(path, format, columns=columns, example_type=example_type):
         return _of_file(examples(Path(path)), split, seed, path, similarity)
     if split is not None:
         raise BadOption(f"split={split} is the column of a single file; {path} has a file for each part")

@@ -75,8 +75,8 @@ class _Prepared:
 
     def __init__(self, network: LanguageNetwork, packed: tuple[Packed, ...], half: bool, rows: int) -> None:
         self._chain = chain = Chain(rows)  # holds all that the compiled code reads
+        assert isinstance(network.softmax, Softmax)
         table, weight, bias = network.embedding.weight.detach(), network.softmax.weight, network.softmax.bias
-        assert isinstance(weight, Tensor)
         self._rows, self._words = rows, len(weight)
         x = torch.empty(rows, table.shape[1])
         self._taken = chain.take(table, x)

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
-from unrolled.data.lines import compress, decode, encode, read_bytes
+from unrolled.data.lines import compress, decode, encode, read_bytes, suffix
+from unrolled.data.music import Roll
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.files import write_whole
 
@@ -32,6 +33,7 @@ _FIELDS: Mapping[type[Example], tuple[str, ...]] = {
     Signal: ("values", "series", "label", "confidence", "probabilities"),
     Series: ("values", "series", "time", "ahead", "observed", "static"),
     Speech: ("values", "transcript", "score", "alternatives"),
+    Roll: ("notes", "following"),
 }
 
 
@@ -48,6 +50,8 @@ class Format(ABC):
         annotated: whether it can hold the blank filled in, to be read again; plain text cannot.
         streamed: whether examples come while a file is read; where the file is one document, that is read whole.
         binary: whether its files are none that people can read.
+        gathered: whether a folder of its files is read as one file, in the order of their names.
+        machine_readable: whether a prediction can be asked for in it by `--json`.
         spaced: whether several tokens stand in a cell or a line, with or without blanks between them.
 
     Args:
@@ -67,6 +71,8 @@ class Format(ABC):
     annotated: ClassVar[bool] = True
     streamed: ClassVar[bool] = True
     binary: ClassVar[bool] = False
+    gathered: ClassVar[bool] = False
+    machine_readable: ClassVar[bool] = False
     spaced: ClassVar[bool] = False
 
     def __init__(
@@ -116,8 +122,9 @@ class Format(ABC):
 
     @classmethod
     def claims(cls, path: Path, columns: Mapping[str, str]) -> bool:
-        """Whether a path whose suffix tells no format is of this one, as the start of the names of its files may be."""
-        return False
+        """Whether a path whose suffix tells no format is of this one, as the start of the names of its files may be, or
+        a folder of them."""
+        return cls.gathered and path.is_dir() and bool(cls._gather(path))
 
     @classmethod
     def tells(cls, path: Path, kinds: Sequence[type[Example]], columns: Mapping[str, str]) -> type[Example]:
@@ -126,11 +133,18 @@ class Format(ABC):
 
     def read(self, path: str | Path) -> Iterator[Example]:
         """The file's examples, one at a time. Raises `BadData` or `UnknownName`."""
+        if self.gathered and Path(path).is_dir():
+            return chain.from_iterable(map(self.read, self._gather(Path(path))))
         return self.read_stream(read_bytes(path), path)
 
     def write(self, path: str | Path, examples: Iterable[Example]) -> None:
         """Write a file, whole or not at all. Raises `BadData` or `CannotWrite`."""
         write_whole(path, compress(path, b"".join(self.write_stream(examples, path))))
+
+    @classmethod
+    def _gather(cls, folder: Path) -> list[Path]:
+        """The files in a folder that are of this format."""
+        return sorted(file for file in folder.iterdir() if suffix(file) in cls.suffixes and file.is_file())
 
     def _checked(self, examples: Iterable[Example], where: str | Path) -> Iterator[Example]:
         """The examples, of which there must be some, each filled in where that is asked for."""

@@ -29,6 +29,7 @@ class JSONLines(Table):
     """An object a line."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    machine_readable: ClassVar[bool] = True
 
     @classmethod
     def tells(cls, path: Path, kinds: Sequence[type[Example]], columns: Mapping[str, str]) -> type[Example]:

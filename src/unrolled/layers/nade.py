@@ -1,0 +1,108 @@
+"""Several notes at once, each knowing those below it: a chord's probability, exactly.
+
+    p(x | h) = prod_i p(x_i | x_1 … x_{i-1}, h)
+    p(x_i = 1 | …) = sigmoid(b_i + V_i . sigmoid(c + sum_{j<i} W_j x_j)),    b = B h + b0,    c = C h + c0
+
+The neural autoregressive distribution estimator (Larochelle & Murray 2011), its biases said by a recurrence, as in the
+RNN-NADE of Boulanger-Lewandowski, Bengio & Vincent 2012 (arXiv:1206.6392, section 5). The sums over the notes below
+are a cumulative sum, so that all of a chord's notes are done at once; only drawing goes note by note.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, linear
+
+from unrolled.errors import BadOption
+
+
+class NADE(nn.Module):
+    """Of binary vectors.
+
+    Args:
+        features: of what the biases are made from.
+        notes: how many there are.
+        hidden: units between the notes below and a note.
+
+    Raises `BadOption` for fewer than 1 unit.
+    """
+
+    def __init__(self, features: int, notes: int, hidden: int) -> None:
+        super().__init__()
+        if hidden < 1:
+            raise BadOption(f"chord_size must be 1 or more, not {hidden}")
+        self.biases = nn.Linear(features, notes)
+        self.hidden_biases = nn.Linear(features, hidden)
+        self.below = nn.Parameter(torch.empty(notes, hidden).normal_(0, 0.05))
+        self.above = nn.Parameter(torch.empty(notes, hidden).normal_(0, 0.05))
+
+    def expect(self, shares: Tensor) -> None:
+        """Begin with these probabilities. shares: (notes,), each between 0 and 1."""
+        _expect(self.biases, shares)
+
+    def losses(self, h: Tensor, notes: Tensor) -> Tensor:
+        """-log p of each element's notes, in nats, (elements,).
+
+        h: (elements, features); notes: (elements, notes), 0 or 1.
+        """
+        return binary_cross_entropy_with_logits(self.logits(h, notes), notes, reduction="none").sum(-1)
+
+    def logits(self, h: Tensor, notes: Tensor) -> Tensor:
+        """Of each note given those below it, (elements, notes)."""
+        added = notes.unsqueeze(-1) * self.below
+        before = added.cumsum(1) - added
+        units = torch.sigmoid(self.hidden_biases(h).unsqueeze(1) + before)
+        return self.biases(h) + (units * self.above).sum(-1)
+
+    def draw(self, h: Tensor, uniform: Tensor, temperature: float, allowed: Tensor | None = None) -> Tensor:
+        """Notes, (elements, notes), note by note: one sounds where its uniform number is below its probability.
+
+        Args:
+            h: (elements, features).
+            uniform: (elements, notes), drawn from [0, 1).
+            temperature: of each note's choice.
+            allowed: (notes,), which may sound; None: all.
+        """
+        biases, sums = self.biases(h), self.hidden_biases(h)
+        found = torch.zeros_like(biases)
+        for note in range(biases.shape[1]):
+            if allowed is not None and not allowed[note]:
+                continue
+            logit = biases[:, note] + torch.sigmoid(sums) @ self.above[note]
+            sounds = (uniform[:, note] < torch.sigmoid(logit / temperature)).to(h.dtype)
+            found[:, note] = sounds
+            sums = sums + sounds[:, None] * self.below[note]
+        return found
+
+
+class Independent(nn.Module):
+    """Notes that do not know of each other: a sigmoid each.
+
+    Args:
+        features: of what they are said from.
+        notes: how many there are.
+    """
+
+    def __init__(self, features: int, notes: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(features, notes)
+
+    def expect(self, shares: Tensor) -> None:
+        """As `NADE.expect`."""
+        _expect(self.output, shares)
+
+    def losses(self, h: Tensor, notes: Tensor) -> Tensor:
+        """As `NADE.losses`."""
+        return binary_cross_entropy_with_logits(self.output(h), notes, reduction="none").sum(-1)
+
+    def draw(self, h: Tensor, uniform: Tensor, temperature: float, allowed: Tensor | None = None) -> Tensor:
+        """As `NADE.draw`."""
+        said = torch.sigmoid(linear(h, self.output.weight, self.output.bias) / temperature)
+        found = (uniform < said).to(h.dtype)
+        return found if allowed is None else found * allowed.to(h.dtype)
+
+
+@torch.no_grad()
+def _expect(said: nn.Linear, shares: Tensor) -> None:
+    said.bias.copy_(torch.logit(shares))
