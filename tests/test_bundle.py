@@ -292,6 +292,9 @@ def test_a_model_of_an_older_format_still_loads_and_predicts_the_same(folder: Pa
         if "quantiles" in wanted:
             assert found.forecast.quantiles == pytest.approx(numpy.array(wanted["quantiles"]), rel=1e-4)
             continue
+        if "following" in wanted:
+            assert [list(step) for step in found.following] == wanted["following"]
+            continue
         if "quantity" in wanted:
             assert float(found.label) == pytest.approx(wanted["quantity"], abs=1e-4)
             continue

@@ -19,17 +19,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
+from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, TaggedTokens
 from unrolled.data.formats.base import Format
 from unrolled.errors import BadData, BadOption, CannotWrite
 from unrolled.lookup import find, names
 
 PACKAGE = "unrolled.data.formats"
+OWN = ("genbank", "midi")
 FORMATS = {name: find(PACKAGE, name, Format, "format") for name in names(PACKAGE, Format)}
-# What holds numbers has its laws in `data/formats/test_signals.py`; a GenBank file, letters of genes alone, its own.
-APART = (Series, Signal, Speech)
-HELD = [(n, held) for n, kind in FORMATS.items() for held in kind.holds if held not in APART and n != "genbank"]
 INPUT = {LabelledText: "text", TaggedTokens: "tokens", Pair: "source", Question: "question", Passage: "text"}
+# What holds numbers has its laws in `data/formats/test_signals.py`; music, and the letters of GenBank, their own.
+HELD = [(n, held) for n, kind in FORMATS.items() for held in kind.holds if held in INPUT and n not in OWN]
 Files = dict[str, bytes]
 PLACE = "a.data"
 

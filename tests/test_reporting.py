@@ -21,6 +21,7 @@ import torch
 from unrolled import api, reporting
 from unrolled.data import reading
 from unrolled.data.examples import LabelledText, Pair, Passage, Series, Signal, Speech, TaggedTokens
+from unrolled.data.music import Roll
 from unrolled.errors import BadData, BadOption
 from unrolled.inspection.report import Report, figure
 from unrolled.lookup import find
@@ -50,11 +51,13 @@ def examples_of(task: str) -> tuple[list[Any], str]:
         return [Speech(values=rng.random((9, 2)), transcript=text) for text in ("ab", "b a", "a", "ba")], ".jsonl"
     if task == "forecaster":
         return [Series(values=rng.random(60), series=name) for name in ("a", "b")], ".csv"
+    if task == "composer":
+        return [Roll(notes=rng.random((n, 128)) < 0.03, name=str(n)) for n in (3, 5, 4)], ".rolls"
     return [Signal(values=rng.random((n, 2)), label=str(n)) for n in (2, 5, 3, 7)], ".npz"
 
 
-TASKS = ("classifier", "tagger", "translator", "language_model", "regressor", "transcriber", "forecaster")
-NO_CHOICE = ("translator", "language_model", "regressor", "transcriber", "forecaster")
+TASKS = ("classifier", "tagger", "translator", "language_model", "regressor", "transcriber", "forecaster", "composer")
+NO_CHOICE = ("translator", "language_model", "regressor", "transcriber", "forecaster", "composer")
 SMALL = {
     "hidden_size": 5, "word_size": 4, "layers": 1, "characters": "none", "encoder_hidden": 4, "attention_size": 3,
 }  # fmt: skip

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from unrolled import card
 from unrolled.data.batching import in_order
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
+from unrolled.data.music import Roll
 from unrolled.errors import BadData, BadOption, UnrolledError
 from unrolled.inspection.attention import attention
 from unrolled.inspection.diagnosis import diagnose
@@ -271,6 +272,8 @@ def _marked(tokens: Sequence[str], place: int, around: int = 8) -> str:
 
 def _said_of(example: Example) -> str:
     """An example in words."""
+    if isinstance(example, Roll):
+        return f"{example.name or 'a piece'} of {len(example.notes):,} steps"
     if isinstance(example, Series):
         return f"{example.series or 'a series'} of {len(example.values):,} steps"
     if isinstance(example, (Signal, Speech)):

@@ -19,7 +19,7 @@ from unrolled.tasks.base import Task
 
 HERE = Path(__file__).parent
 SMALL = {"hidden_size": 4, "word_size": 4, "character_size": 3, "character_hidden": 3, "feature_size": 2, "layers": 1}
-SMALL |= {"encoder_hidden": 4, "attention_size": 4, "longest_said": 6}
+SMALL |= {"encoder_hidden": 4, "attention_size": 4, "longest_said": 6, "chord_size": 3}
 
 
 def write(name: str) -> None:
@@ -53,6 +53,8 @@ def _input(example: Any) -> Any:
     for name in ("text", "source"):
         if hasattr(example, name):
             return getattr(example, name)
+    if hasattr(example, "notes"):
+        return [step.nonzero()[0].tolist() for step in example.notes]
     if hasattr(example, "values"):
         return (
             [None if one != one else one for one in example.values.tolist()]
@@ -65,6 +67,8 @@ def _input(example: Any) -> Any:
 def _told(given: Any, predicted: Any) -> dict[str, Any]:
     if hasattr(predicted, "forecast"):
         return {"input": given, "quantiles": predicted.forecast.quantiles.tolist()}
+    if hasattr(predicted, "notes"):
+        return {"input": given, "following": predicted.following}
     if hasattr(predicted, "following"):
         elements, probabilities = zip(*predicted.following, strict=True)
         bits = [bits for _, bits in predicted.surprisals]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.data.examples import Example
-from unrolled.errors import BadOption
+from unrolled.errors import BadData, BadOption
 
 PITCHES = 128
 """MIDI's numbers of pitches, a semitone apart; 60 is middle C."""
@@ -27,7 +27,9 @@ class Roll(Example):
         name: of the piece.
         division: steps of a quarter note.
         tempo: quarter notes a minute.
-        following: filled in by a prediction: (further steps, 128).
+        following: filled in by a prediction: the pitches of each further step, the lowest first.
+        confidence: filled in by a prediction: the probability of each further step, all keys allowed.
+        surprisals: filled in by a prediction: -log2 of the probability of each step but the first, in bits.
     """
 
     blank: ClassVar[str] = "following"
@@ -38,12 +40,14 @@ class Roll(Example):
     name: str = ""
     division: int = field(default=2, compare=False)
     tempo: float = field(default=120.0, compare=False)
-    following: NDArray[np.bool_] | None = field(default=None, compare=False)
+    following: tuple[tuple[int, ...], ...] | None = field(default=None, compare=False)
+    confidence: tuple[float, ...] | None = field(default=None, compare=False)
+    surprisals: tuple[float, ...] | None = field(default=None, compare=False)
 
     @property
     def whole(self) -> NDArray[np.bool_]:
         """The notes, and what a prediction put behind them."""
-        return self.notes if self.following is None else np.concatenate([self.notes, self.following])
+        return np.concatenate([self.notes, roll(self.following or ())])
 
     @property
     def content(self) -> Hashable:
@@ -58,6 +62,27 @@ class Roll(Example):
         return hash((self.name, self.notes.shape))
 
 
+def roll(steps: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
+    """(steps, 128), of the pitches of each step."""
+    notes = np.zeros((len(steps), PITCHES), dtype=bool)
+    for sounds, pitches in zip(notes, steps, strict=True):
+        sounds[list(pitches)] = True
+    return notes
+
+
+def pitches_of(steps: Any) -> list[list[int]]:
+    """Of each step, what was given as such. Raises `BadData` for what is no list of lists of pitches."""
+    if not isinstance(steps, list) or not steps:
+        raise BadData("it has no steps" if steps == [] else f"{steps!r:.40} where a list of steps is expected")
+    for place, pitches in enumerate(steps, 1):
+        if not isinstance(pitches, list):
+            raise BadData(f"step {place} is {pitches!r:.40} where a list of pitches is expected")
+        for pitch in pitches:
+            if isinstance(pitch, bool) or not isinstance(pitch, int) or not 0 <= pitch < PITCHES:
+                raise BadData(f"step {place} holds {pitch!r:.40} where a pitch from 0 to 127 is expected")
+    return steps
+
+
 def called(pitch: int) -> str:
     """A pitch's name, its octave behind it.
 
@@ -67,13 +92,14 @@ def called(pitch: int) -> str:
     return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
-def sounding(notes: NDArray[np.bool_], lowest: int = 0) -> Iterator[str]:
-    """The notes of each step by their names; `-` where none sounds.
+def sounding(steps: Iterable[Iterable[int]]) -> Iterator[str]:
+    """The notes of each step, given as pitches, by their names; `-` where none sounds.
 
-    notes: (steps, pitches), from the pitch `lowest` on.
+    >>> " | ".join(sounding([(60, 64), (), (67,)]))
+    'C4 E4 | - | G4'
     """
-    for step in notes:
-        yield " ".join(called(lowest + int(pitch)) for pitch in np.flatnonzero(step)) or "-"
+    for pitches in steps:
+        yield " ".join(map(called, pitches)) or "-"
 
 
 def scale(key: str | None) -> NDArray[np.bool_] | None:

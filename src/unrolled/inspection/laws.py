@@ -152,6 +152,9 @@ def _elements(example: Any) -> list[_Element]:
             rest = [_Element(None, p) for p in probabilities.values()]
             return [_Element(example.label, probabilities[example.label]), *rest]
         return [_Element(label in example.label, p) for label, p in probabilities.items()]
+    if hasattr(example, "notes"):
+        drawn = [_Element(step, p) for step, p in zip(example.following, example.confidence, strict=True)]
+        return [*drawn, *(_Element(None, 2.0**-bits) for bits in example.surprisals)]
     surprisals = getattr(example, "surprisals", None)
     if surprisals is not None:  # what follows is named in the order of its probability, so that ties change names alone
         said = [p for _, p in example.following] + [2.0**-bits for _, bits in surprisals]

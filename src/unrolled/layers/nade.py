@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, linear
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from unrolled.errors import BadOption
 
@@ -32,8 +32,7 @@ class NADE(nn.Module):
         super().__init__()
         if hidden < 1:
             raise BadOption(f"chord_size must be 1 or more, not {hidden}")
-        self.biases = nn.Linear(features, notes)
-        self.hidden_biases = nn.Linear(features, hidden)
+        self.biases = nn.Linear(features, notes + hidden)
         self.below = nn.Parameter(torch.empty(notes, hidden).normal_(0, 0.05))
         self.above = nn.Parameter(torch.empty(notes, hidden).normal_(0, 0.05))
 
@@ -41,39 +40,45 @@ class NADE(nn.Module):
         """Begin with these probabilities. shares: (notes,), each between 0 and 1."""
         _expect(self.biases, shares)
 
-    def losses(self, h: Tensor, notes: Tensor) -> Tensor:
+    def forward(self, h: Tensor) -> Tensor:
+        """What the other functions read: b beside c, (elements, notes + hidden). h: (elements, features)."""
+        said: Tensor = self.biases(h)
+        return said
+
+    def losses(self, said: Tensor, notes: Tensor) -> Tensor:
         """-log p of each element's notes, in nats, (elements,).
 
-        h: (elements, features); notes: (elements, notes), 0 or 1.
+        said: of `forward`; notes: (elements, notes), 0 or 1.
         """
-        return binary_cross_entropy_with_logits(self.logits(h, notes), notes, reduction="none").sum(-1)
-
-    def logits(self, h: Tensor, notes: Tensor) -> Tensor:
-        """Of each note given those below it, (elements, notes)."""
+        b, c = self._parts(said)
         added = notes.unsqueeze(-1) * self.below
-        before = added.cumsum(1) - added
-        units = torch.sigmoid(self.hidden_biases(h).unsqueeze(1) + before)
-        return self.biases(h) + (units * self.above).sum(-1)
+        units = torch.sigmoid(c.unsqueeze(1) + added.cumsum(1) - added)
+        logits = b + (units * self.above).sum(-1)
+        return binary_cross_entropy_with_logits(logits, notes, reduction="none").sum(-1)
 
-    def draw(self, h: Tensor, uniform: Tensor, temperature: float, allowed: Tensor | None = None) -> Tensor:
+    def draw(self, said: Tensor, uniform: Tensor, temperature: float, allowed: Tensor | None = None) -> Tensor:
         """Notes, (elements, notes), note by note: one sounds where its uniform number is below its probability.
 
         Args:
-            h: (elements, features).
-            uniform: (elements, notes), drawn from [0, 1).
+            said: of `forward`.
+            uniform: (elements, notes) or (1, notes), drawn from [0, 1).
             temperature: of each note's choice.
             allowed: (notes,), which may sound; None: all.
         """
-        biases, sums = self.biases(h), self.hidden_biases(h)
-        found = torch.zeros_like(biases)
-        for note in range(biases.shape[1]):
+        b, sums = self._parts(said)
+        found = torch.zeros_like(b)
+        for note in range(b.shape[1]):
             if allowed is not None and not allowed[note]:
                 continue
-            logit = biases[:, note] + torch.sigmoid(sums) @ self.above[note]
-            sounds = (uniform[:, note] < torch.sigmoid(logit / temperature)).to(h.dtype)
+            logit = b[:, note] + torch.sigmoid(sums) @ self.above[note]
+            sounds = (uniform[:, note] < torch.sigmoid(logit / temperature)).to(said.dtype)
             found[:, note] = sounds
             sums = sums + sounds[:, None] * self.below[note]
         return found
+
+    def _parts(self, said: Tensor) -> tuple[Tensor, Tensor]:
+        b, c = said.split(list(self.below.shape), dim=-1)
+        return b, c
 
 
 class Independent(nn.Module):
@@ -86,23 +91,27 @@ class Independent(nn.Module):
 
     def __init__(self, features: int, notes: int) -> None:
         super().__init__()
-        self.output = nn.Linear(features, notes)
+        self.biases = nn.Linear(features, notes)
 
     def expect(self, shares: Tensor) -> None:
         """As `NADE.expect`."""
-        _expect(self.output, shares)
+        _expect(self.biases, shares)
 
-    def losses(self, h: Tensor, notes: Tensor) -> Tensor:
+    def forward(self, h: Tensor) -> Tensor:
+        """The logits, (elements, notes). h: (elements, features)."""
+        said: Tensor = self.biases(h)
+        return said
+
+    def losses(self, said: Tensor, notes: Tensor) -> Tensor:
         """As `NADE.losses`."""
-        return binary_cross_entropy_with_logits(self.output(h), notes, reduction="none").sum(-1)
+        return binary_cross_entropy_with_logits(said, notes, reduction="none").sum(-1)
 
-    def draw(self, h: Tensor, uniform: Tensor, temperature: float, allowed: Tensor | None = None) -> Tensor:
+    def draw(self, said: Tensor, uniform: Tensor, temperature: float, allowed: Tensor | None = None) -> Tensor:
         """As `NADE.draw`."""
-        said = torch.sigmoid(linear(h, self.output.weight, self.output.bias) / temperature)
-        found = (uniform < said).to(h.dtype)
-        return found if allowed is None else found * allowed.to(h.dtype)
+        found = (uniform < torch.sigmoid(said / temperature)).to(said.dtype)
+        return found if allowed is None else found * allowed.to(said.dtype)
 
 
 @torch.no_grad()
 def _expect(said: nn.Linear, shares: Tensor) -> None:
-    said.bias.copy_(torch.logit(shares))
+    said.bias[: len(shares)] = torch.logit(shares).to(said.bias.dtype)

@@ -8,6 +8,7 @@ known to `chords=nade`, in which each note hears those below it (`layers/nade.py
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -16,17 +17,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
+from unrolled.data.batching import in_order
 from unrolled.data.feeds import Feed, Piece, Shuffled
-from unrolled.data.music import PITCHES, Roll, scale, sounding
+from unrolled.data.music import PITCHES, Roll, pitches_of, roll, scale, sounding
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.nade import NADE, Independent
+from unrolled.layers.packed import caller_order, last
 from unrolled.layers.stack import CellName, make_cell, make_stack
 from unrolled.layers.weight_drop import WeightDrop
+from unrolled.state import State
 from unrolled.tasks._packing import packed, packing
 from unrolled.tasks.base import Loss, Task
 
@@ -45,7 +49,7 @@ class Encoded(NamedTuple):
     @property
     def tokens(self) -> tuple[str, ...]:
         """The steps but the last, by the names of their notes."""
-        return tuple(sounding(self.notes[:-1] > 0, self.lowest))
+        return tuple(sounding((np.flatnonzero(step) + self.lowest).tolist() for step in self.notes[:-1]))
 
 
 class Batch(NamedTuple):
@@ -184,16 +188,19 @@ class Composer(Task):
         return Batch(packed(read, order, rank, sizes), due)
 
     def loss(self, batch: Batch) -> Loss:
-        h = self._read(batch.read).data
-        return Loss(self.output.losses(h, batch.due.to(h.dtype)).sum(), len(batch.due))
+        return Loss(self._losses(self._read(batch.read)[0].data, batch).sum(), len(batch.due))
 
-    def _read(self, notes: PackedSequence) -> PackedSequence:
+    def _read(self, notes: PackedSequence) -> tuple[PackedSequence, State]:
         vectors = self.embedding_dropout(notes._replace(data=self._vectors(notes.data)))
-        return self.dropout(self.stack(vectors)[0])
+        outputs, state = self.stack(vectors)
+        return self.dropout(outputs), state
 
     def _vectors(self, notes: Tensor) -> Tensor:
         found: Tensor = self.read_notes(notes.to(self.read_notes.weight.dtype))
         return found
+
+    def _losses(self, h: Tensor, batch: Batch) -> Tensor:
+        return self.output.losses(self.output(h), batch.due.to(h.dtype))
 
     def vectors(self) -> nn.Module:
         return self.embedding_dropout
@@ -201,50 +208,51 @@ class Composer(Task):
     def see(self, batch: Batch) -> None:
         self._read(batch.read)
 
-    def decide(self, batch: Any, **options: Any) -> list[dict[str, Any]]:
-        raise NotImplementedError("a piece is gone on with as a whole: see `decide_all`")
-
-    def decide_all(
-        self, encoded: Sequence[Encoded], *, rows: int, elements: int, **options: Any
-    ) -> list[dict[str, Any]]:
-        """Each piece gone on with, by itself: what is drawn does not depend on others."""
+    def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
+        """All rows draw with the same numbers, so that none depends on its batch mates."""
         how = Deciding(**options)
-        return [{"following": self._gone_on(one, how)} for one in encoded]
+        outputs, state = self._read(batch.read)
+        bits = outputs._replace(data=self._losses(outputs.data, batch) / math.log(2))
+        due, ends = batch.due, caller_order(last(batch.read.batch_sizes), batch.read)
+        drawn = list(self._drawn(due.index_select(0, ends), state, how))
+        found = []
+        for row, surprisals in enumerate(unpack_sequence(bits)):
+            following = [tuple((self.options["lowest"] + notes[row].nonzero()[:, 0]).tolist()) for notes, _ in drawn]
+            confidence = tuple(float(p[row]) for _, p in drawn)
+            found.append({"following": tuple(following), "confidence": confidence})
+            found[-1]["surprisals"] = tuple(surprisals.tolist())
+        return found
 
-    def _gone_on(self, piece: Encoded, how: Deciding) -> NDArray[np.bool_]:
+    def _drawn(self, notes: Tensor, state: State, how: Deciding) -> Iterator[tuple[Tensor, Tensor]]:
+        """Step by step, (rows, pitches) and their probabilities, (rows,). notes: the last ones, state: before them."""
         lowest, highest = self.options["lowest"], self.options["highest"]
         key = scale(how.key)
         allowed = None if key is None else torch.from_numpy(key[lowest : highest + 1])
-        draw = torch.Generator().manual_seed(how.seed)
-        weight = self.read_notes.weight
-        state, sounding = self.stack.initial_state(1), torch.from_numpy(piece.notes)
-        for step in sounding[:-1].split(1):
-            _, state = self.stack.step(self._vectors(step), state)
-        last, found = sounding[-1:], np.zeros((how.steps, PITCHES), dtype=bool)
-        for step in range(how.steps):
-            output, state = self.stack.step(self._vectors(last), state)
-            uniform = torch.rand((1, weight.shape[1]), generator=draw, dtype=torch.float64).to(output.dtype)
-            last = self.output.draw(output, uniform, how.temperature, allowed)
-            found[step, lowest : highest + 1] = last[0].bool().numpy()
-        return found
+        # NumPy promises the raw numbers of a bit generator for ever, those of its distributions not.
+        raw = np.random.PCG64(np.random.SeedSequence(how.seed)).random_raw((how.steps, highest - lowest + 1))
+        for numbers in torch.from_numpy((raw >> np.uint64(11)) * 2.0**-53).split(1):
+            h, state = self.stack.step(self._vectors(notes), state)
+            said = self.output(h)
+            notes = self.output.draw(said, numbers, how.temperature, allowed)
+            yield notes, torch.exp(-self.output.losses(said, notes))
 
     def measure(self, examples: Sequence[Any], **options: Any) -> dict[str, float]:
-        """`negative_log_likelihood` in nats a step, of all steps but the first of each piece (as Bai et al. have it),
-        and `log_likelihood`, its negative, which decides which weights are best.
-        """
+        """As `score`; nothing is drawn for it."""
         encoded = [self.encode(example) for example in examples]
         if not encoded:
             raise BadData("there are no pieces to score")
-        total = steps = 0.0
+        nats = []
         with self.evaluating(), torch.no_grad():
-            for one in encoded:
-                loss = self.loss(self.collate([one]))
-                total, steps = total + float(loss.total), steps + loss.count
-        return {"negative_log_likelihood": total / steps, "log_likelihood": -total / steps}
+            for rows in in_order([one.length for one in encoded], elements=4096, rows=32):
+                batch = self.collate([encoded[row] for row in rows])
+                nats.append(self._losses(self._read(batch.read)[0].data, batch).double().numpy())
+        return _figures(np.concatenate(nats))
 
     def score(self, predicted: Sequence[Any], gold: Sequence[Any]) -> dict[str, float]:
-        """Of the gold pieces; what was made up is not right or wrong."""
-        return self.measure(gold)
+        """`negative_log_likelihood` in nats a step, of all steps but the first of each piece (as Bai et al. have it),
+        and `log_likelihood`, its negative, which decides which weights are best. What was made up is not judged.
+        """
+        return _figures(math.log(2) * np.concatenate([piece.surprisals for piece in predicted]))
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -255,20 +263,19 @@ class Composer(Task):
             for x in self._vectors(batch.read.data).split(1):
                 output, state = self.stack.step(x, state)
                 stepped.append(output)
-            yield self._read(batch.read).data, torch.cat(stepped)
+            yield self._read(batch.read)[0].data, torch.cat(stepped)
 
     def read(self, raw: Any) -> Roll:
+        """A roll; the pitches of each step, in lists; or an array (steps, 128), true or false."""
         if isinstance(raw, Roll):
             return raw
-        try:
-            notes = np.asarray(raw)
-        except ValueError:
-            notes = np.zeros(0)
-        if notes.ndim != 2 or notes.shape[1] != PITCHES or notes.dtype.kind not in "biu":
-            raise BadData(
-                f"an array of {notes.dtype}, shape {notes.shape}: a piano roll of (steps, {PITCHES}) is expected"
-            )
-        return Roll(notes=notes.astype(bool))
+        if isinstance(raw, np.ndarray):
+            if raw.ndim != 2 or raw.shape[1] != PITCHES or raw.dtype.kind not in "biu":
+                raise BadData(
+                    f"an array of {raw.dtype}, {raw.shape}, where a piano roll is expected, (steps, {PITCHES})"
+                )
+            return Roll(notes=raw.astype(bool))
+        return Roll(notes=roll(pitches_of(raw)))
 
 
 class Transposed(Shuffled):
@@ -306,6 +313,11 @@ class Transposed(Shuffled):
 
     def cost(self, piece: Piece) -> float:
         return super().cost(piece[1])
+
+
+def _figures(nats: NDArray[np.float64]) -> dict[str, float]:
+    mean = float(nats.mean())
+    return {"negative_log_likelihood": mean, "log_likelihood": -mean}
 
 
 def _checked(example: Roll) -> Roll:

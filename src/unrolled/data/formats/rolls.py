@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from unrolled.data.examples import Example, Origin
-from unrolled.data.formats._json import kind
+from unrolled.data.formats._json import kind, load
 from unrolled.data.formats.base import TextFormat
-from unrolled.data.music import PITCHES, Roll
+from unrolled.data.music import Roll, pitches_of, roll
 from unrolled.errors import BadData
 
 
@@ -31,15 +31,12 @@ class Rolls(TextFormat):
     machine_readable: ClassVar[bool] = True
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
-        try:
-            pieces = json.loads("".join(lines))
-        except (ValueError, RecursionError) as error:
-            raise BadData(f"not JSON: {error}", where) from None
+        pieces = load("".join(lines), where)
         if not isinstance(pieces, list):
             raise BadData(f"{kind(pieces)} where a list of pieces is expected", where)
         for number, steps in enumerate(pieces, 1):
             try:
-                notes = _notes(steps)
+                notes = roll(pitches_of(steps))
             except BadData as error:
                 raise BadData(f"piece {number}: {error.problem}", where) from None
             yield Roll(notes=notes, name=str(number), origin=Origin(where, number))
@@ -50,18 +47,3 @@ class Rolls(TextFormat):
             assert isinstance(example, Roll)
             pieces.append([np.flatnonzero(step).tolist() for step in example.whole])
         yield json.dumps(pieces, separators=(",", ":")) + "\n"
-
-
-def _notes(steps: Any) -> np.ndarray:
-    """(steps, 128). Raises `BadData` for what are no lists of pitches."""
-    if not isinstance(steps, list) or not steps:
-        raise BadData(f"{kind(steps)} where a list of steps is expected" if steps != [] else "it has no steps")
-    notes = np.zeros((len(steps), PITCHES), dtype=bool)
-    for place, pitches in enumerate(steps, 1):
-        if not isinstance(pitches, list):
-            raise BadData(f"step {place} is {kind(pitches)} where a list of pitches is expected")
-        for pitch in pitches:
-            if isinstance(pitch, bool) or not isinstance(pitch, int) or not 0 <= pitch < PITCHES:
-                raise BadData(f"step {place} holds {json.dumps(pitch)[:40]} where a pitch from 0 to 127 is expected")
-            notes[place - 1, pitch] = True
-    return notes

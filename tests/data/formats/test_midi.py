@@ -1,0 +1,200 @@
+"""MIDI: notes on a grid, by hand; and what is no music."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import mido
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unrolled.data import reading, splits
+from unrolled.data.examples import LabelledText, Origin, Passage
+from unrolled.data.formats.midi import MIDI
+from unrolled.data.music import PITCHES, Roll, roll
+from unrolled.errors import BadData, BadOption
+
+TICKS = 96
+
+
+def file(*tracks: list[Any], ticks: int = TICKS) -> bytes:
+    """Of tracks, each a list of (message type, what it holds)."""
+    made = mido.MidiFile(type=1, ticks_per_beat=ticks)
+    for messages in tracks:
+        track = mido.MidiTrack()
+        for kind, fields in messages:
+            track.append((mido.MetaMessage if kind == "set_tempo" else mido.Message)(kind, **fields))
+        made.tracks.append(track)
+    content = io.BytesIO()
+    made.save(file=content)
+    return content.getvalue()
+
+
+def on(pitch: int, wait: int = 0, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "note_on", {"note": pitch, "time": wait, "velocity": 64, **more}
+
+
+def off(pitch: int, wait: int = 0, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "note_off", {"note": pitch, "time": wait, **more}
+
+
+def read(content: bytes, held: type = Roll) -> Any:
+    (found,) = MIDI(held).read_stream([content], "tune.mid")
+    return found
+
+
+def steps(example: Roll) -> list[list[int]]:
+    return [np.flatnonzero(step).tolist() for step in example.notes]
+
+
+def test_an_eighth_is_a_step_and_a_note_sounds_where_it_fills_half_of_one() -> None:
+    content = file([on(60), on(64, 48), off(60, 30), off(64, 20), on(67, 46), off(67, 60)])
+    # 60: 0-78 of 48 a step; 64: 48-98; 67: 144-204
+    found = read(content)
+    assert steps(found) == [[60], [60, 64], [], [67]]
+    assert (found.name, found.division, found.tempo, str(found.origin)) == ("tune", 2, 120.0, "tune.mid:1")
+
+
+def test_a_note_of_no_length_sounds_for_a_step() -> None:
+    assert steps(read(file([on(60), off(60), on(62, 48), off(62, 3)]))) == [[60], [62]]
+
+
+def test_tracks_are_one_and_drums_are_none() -> None:
+    content = file(
+        [("set_tempo", {"tempo": 1_000_000}), on(60), off(60, 48)],
+        [on(40, channel=1), off(40, 96, channel=1)],
+        [on(35, channel=9), off(35, 480, channel=9)],
+    )
+    found = read(content)
+    assert steps(found) == [[40, 60], [40]]
+    assert found.tempo == 60.0
+
+
+def test_a_note_on_of_no_velocity_ends_a_note_and_what_has_no_end_lasts_to_the_tracks() -> None:
+    content = file([on(60), on(60, 48, velocity=0), on(62), on(64, 48), off(64, 48)])
+    assert steps(read(content)) == [[60], [62], [62, 64]]
+
+
+@given(st.lists(st.lists(st.integers(0, 127), max_size=3, unique=True).map(sorted), min_size=1, max_size=8))
+@settings(max_examples=30, deadline=None)
+def test_a_roll_is_read_again_as_it_was_written(given_steps: list[list[int]]) -> None:
+    if not given_steps[-1]:
+        given_steps[-1] = [60]
+    piece = Roll(notes=roll(given_steps), tempo=96.0)
+    (content,) = MIDI(Roll).write_stream([piece])
+    again = read(content)
+    assert steps(again) == given_steps
+    assert again.tempo == pytest.approx(96.0, rel=1e-5)
+
+
+def test_what_was_made_up_is_written_behind_what_was_given() -> None:
+    piece = Roll(notes=roll([[60], [60]]), following=((60, 64), (), (67,)))
+    (content,) = MIDI(Roll).write_stream([piece])
+    assert steps(read(content)) == [[60], [60], [60, 64], [], [67]]
+    notes = [(m.type, m.note) for m in mido.MidiFile(file=io.BytesIO(content)).tracks[0] if not m.is_meta]
+    assert notes.count(("note_on", 60)) == 1, "a pitch that goes on is held"
+
+
+def test_events_keep_strokes_that_a_roll_joins() -> None:
+    content = file([on(60), off(60, 48), on(60), off(60, 96), on(62, 48 * 20), off(62, 48)])
+    found = read(content, Passage)
+    assert found.text == "+60 >1 -60 +60 >2 -60 >16 >4 +62 >1 -62"
+    (again,) = MIDI(Passage).write_stream([found])
+    assert read(again, Passage).text == found.text
+
+
+def test_events_as_a_model_may_say_them_are_music() -> None:
+    (content,) = MIDI(Passage).write_stream([Passage(text="-60 +60 >2 -62 +64 >1")])
+    assert steps(read(content)) == [[60], [60], [60, 64]]
+
+
+@pytest.mark.parametrize("text", ["+60 hello", "+128", "60", "> 2", "+٣", "+-5", "+60 >99999"])
+def test_what_is_no_event_is_named(text: str) -> None:
+    with pytest.raises(BadData, match=r"a.txt:3: '.*' where an event such as \+60, -60 or >2 is expected"):
+        list(MIDI(Passage).write_stream([Passage(text=text, origin=Origin("a.txt", 3))]))
+
+
+BARS = file([on(60), off(60, 48)])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"RIFF....WAVE", "not a MIDI file that can be read"),
+        (b"<html>", "not a MIDI file that can be read"),
+        (BARS[:20], "not a MIDI file that can be read"),
+        (BARS[:-6], "not a MIDI file that can be read"),
+        (file([("set_tempo", {"tempo": 500_000})]), "the file holds no notes"),
+        (file([on(35, channel=9), off(35, 48, channel=9)]), "the file holds no notes"),
+        (file(), "the file holds no notes"),
+        (file([on(60), off(60, 2**27)], ticks=1), "a piece of .* steps: 1,048,576 at most are read"),
+        (BARS[:12] + b"\xe7\x28" + BARS[14:], "its time is in frames of a film"),
+        (BARS[:12] + b"\x00\x00" + BARS[14:], "its time is in frames of a film"),
+    ],
+)
+def test_what_is_no_piece_is_named(content: bytes, message: str) -> None:
+    with pytest.raises(BadData, match=f"^tune.mid: {message}"):
+        read(content)
+
+
+@given(st.binary(max_size=60), st.integers(0, len(BARS) - 1))
+@settings(max_examples=60, deadline=None)
+def test_bytes_that_harm_a_file_are_an_error_or_other_notes_and_nothing_else(put: bytes, place: int) -> None:
+    try:
+        assert read(BARS[:place] + put + BARS[place + len(put) :]).notes.any()
+    except BadData as error:
+        assert error.path == "tune.mid"  # noqa: PT017
+
+
+def test_several_pieces_are_not_written_into_one_file() -> None:
+    piece = Roll(notes=roll([[60]]))
+    with pytest.raises(BadData, match="a MIDI file holds one piece, not 2; write rolls instead"):
+        list(MIDI(Roll).write_stream([piece, piece]))
+
+
+def test_a_midi_file_holds_no_labels() -> None:
+    with pytest.raises(BadOption, match="the format midi holds music or texts, not texts with labels"):
+        MIDI(LabelledText)
+
+
+def tunes(folder: Path, *named: str) -> None:
+    folder.mkdir(parents=True)
+    for number, name in enumerate(named):
+        reading.write(folder / name, [Roll(notes=roll([[60 + number], [62 + number]]))])
+
+
+def test_a_folder_of_files_is_read_as_one_in_the_order_of_their_names(tmp_path: Path) -> None:
+    tunes(tmp_path / "all", "b.mid", "a.midi", "c.mid")
+    (tmp_path / "all" / "notes.txt").write_text("no music")
+    found = reading.read(tmp_path / "all", Roll)
+    assert [example.name for example in found] == ["a", "b", "c"]
+    assert [steps(example)[0] for example in found] == [[61], [60], [62]]
+    assert splits.load(tmp_path / "all", Roll, seed=1).test is not None
+
+
+def test_a_folder_holds_a_folder_for_each_split(tmp_path: Path) -> None:
+    tunes(tmp_path / "train", "a.mid", "b.mid")
+    tunes(tmp_path / "valid", "c.mid")
+    tunes(tmp_path / "test", "d.mid")
+    found = splits.find(tmp_path, example_type=Roll)
+    assert found == splits.Paths(tmp_path / "train", tmp_path / "valid", tmp_path / "test")
+    loaded = splits.load(tmp_path, Roll, seed=1)
+    assert [one.name for one in (*loaded.train, *loaded.valid)] == ["a", "b", "c"]
+
+
+def test_a_folder_without_music_is_no_split(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "readme.txt").write_text("x")
+    with pytest.raises(BadData, match="no training split"):
+        splits.find(tmp_path, example_type=Roll)
+
+
+def test_all_pitches_have_a_place() -> None:
+    piece = Roll(notes=np.ones((1, PITCHES), dtype=bool))
+    (content,) = MIDI(Roll).write_stream([piece])
+    assert read(content) == Roll(notes=piece.notes, name="tune")
