@@ -98,6 +98,21 @@ def inspect_memory(
     console.print_report(found, as_json=as_json)
 
 
+@inspect.command("predictions")
+def inspect_predictions(
+    model: ModelFolder,
+    data: Data,
+    output: Annotated[Path, typer.Option(metavar="FILE.png", help="Where the picture is written.")],
+    examples: Annotated[int, typer.Option(metavar="N", min=1, max=12, help="How many of the file's examples.")] = 4,
+    options: Reading = None,
+) -> None:
+    """Predictions as a picture: what follows a piece of music, forecasts beside the naive ones."""
+    from unrolled import api, console, looking
+
+    picture = looking.predictions(api.load(model), data, examples, **pairs(options))
+    console.write_picture(picture, output)
+
+
 @inspect.command("report")
 def inspect_report(
     model: ModelFolder,

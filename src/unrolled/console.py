@@ -252,6 +252,14 @@ def print_attention(report: Attention, output: Path | None, png: Path | None, *,
             err.print(f"the {what} is in {path}", soft_wrap=True, markup=False)
 
 
+def write_picture(picture: bytes, output: Path) -> None:
+    """A PNG into a file, whole or not at all."""
+    if output.suffix != ".png":
+        raise BadOption(f"{output} must end in .png")
+    write_whole(output, picture)
+    err.print(f"the picture is in {output}", soft_wrap=True, markup=False)
+
+
 def demo(events: Iterator[Event | Finished | Shown], *, as_json: bool) -> None:
     """The demo, from its plan to what to type next."""
     if not as_json:

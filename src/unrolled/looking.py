@@ -15,6 +15,7 @@ from unrolled.errors import BadOption
 from unrolled.inspection.annotations import inside, kind
 from unrolled.inspection.gates import Gates, Saturation, Unit, gates
 from unrolled.inspection.gradient_flow import GradientFlow, gradient_flow
+from unrolled.inspection.predicted_picture import predicted_png
 from unrolled.inspection.saliency import FELT, Memory, Saliency, memory, saliency
 from unrolled.model import Model
 from unrolled.recipe import deciding_options
@@ -25,6 +26,7 @@ REPORTS: Mapping[str, str] = {
     "gates": "What every gate and state does, by kind of element.",
     "saliency": "Which elements an answer rests on.",
     "memory": "How far back an answer looks.",
+    "predictions": "Music and forecasts as a picture.",
     "report": "All of it on one page.",
 }
 """The reports on the inside of a model, by the name that `unrolled inspect` has for each."""
@@ -50,6 +52,12 @@ def examples_of(
 def gradients(model: Model, data: str | Path, most: int | None = None, **given: Any) -> GradientFlow:
     """How the gradient of the loss on a file's examples fares on its way back through time."""
     return gradient_flow(model.task, examples_of(model, data, most=most, **given))
+
+
+def predictions(model: Model, data: str | Path, most: int | None = None, **given: Any) -> bytes:
+    """A PNG of the first examples with what is predicted of them. Errors as `inspection.predicted_picture.draw`."""
+    how, _ = deciding_options(model.task_name, given)
+    return predicted_png(model.task, examples_of(model, data, most=most, **given), **how)
 
 
 @dataclass(frozen=True)
