@@ -25,10 +25,10 @@ from unrolled.errors import BadData, BadOption, CannotWrite
 from unrolled.lookup import find, names
 
 PACKAGE = "unrolled.data.formats"
-OWN = ("genbank", "midi")
 FORMATS = {name: find(PACKAGE, name, Format, "format") for name in names(PACKAGE, Format)}
 INPUT = {LabelledText: "text", TaggedTokens: "tokens", Pair: "source", Question: "question", Passage: "text"}
-# What holds numbers has its laws in `data/formats/test_signals.py`; music, and the letters of GenBank, their own.
+# Numbers have their laws in `data/formats/test_signals.py`; what is no text, and the letters of GenBank, their own.
+OWN = {"genbank"} | {name for name, kind in FORMATS.items() if kind.binary}
 HELD = [(n, held) for n, kind in FORMATS.items() for held in kind.holds if held in INPUT and n not in OWN]
 Files = dict[str, bytes]
 PLACE = "a.data"
