@@ -18,6 +18,7 @@ import tomlkit
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").glob("*.md")),
     *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")),
 ]
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -164,11 +165,11 @@ def test_what_a_stranger_adds_is_found_and_obeys_the_laws(name: str, package: st
     assert int(passed[1]) > own, "no law ran on it"
 
 
-TEXTBOOK = sorted((ROOT / "docs" / "textbook").glob("*.py"))
+SCRIPTS = [*sorted((ROOT / "docs" / "textbook").glob("*.py")), *sorted((ROOT / "examples").glob("*.py"))]
 
 
-@pytest.mark.parametrize("script", TEXTBOOK, ids=lambda script: script.stem)
-def test_a_page_of_the_textbook_is_what_its_script_makes(script: Path, tmp_path: Path):
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_page_is_what_its_script_makes(script: Path, tmp_path: Path):
     """The script runs, which asserts what it claims; the page holds its words and code. Of what it prints the words are
     compared: numbers may differ by rounding from machine to machine.
     """
@@ -178,7 +179,7 @@ def test_a_page_of_the_textbook_is_what_its_script_makes(script: Path, tmp_path:
     command = [sys.executable, "-W", "error", copy.name]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    assert all((script.parent / picture.name).exists() for picture in tmp_path.glob("*.png"))
+    assert all((script.parent / left.name).exists() for left in tmp_path.iterdir())
     page = script.with_suffix(".md").read_text(encoding="utf-8")
-    fresh = made.page(script.stem, done.stdout)
+    fresh = made.page(script, done.stdout)
     assert re.sub(r"[-+.\de]+", "#", page) == re.sub(r"[-+.\de]+", "#", fresh), "run docs/textbook.py"
