@@ -62,6 +62,11 @@ def test_blanks_and_characters():
     assert tokenise("A b", "characters", lowercase=True) == ["a", " ", "b"]
 
 
+def test_letters_with_their_places_begin_anew_behind_white_space():
+    assert tokenise("GATTACA", "placed") == ["G1", "A2", "T3", "T4", "A5", "C6", "A7"]
+    assert tokenise(" ac\tg ", "placed") == ["a1", "c2", "g1"]
+
+
 def test_k_mers_overlap_and_do_not_go_over_white_space():
     assert tokenise("GATTACA", "3-mers") == ["GAT", "ATT", "TTA", "TAC", "ACA"]
     assert tokenise("ACGT GG TTT\n", "3-mers", lowercase=True) == ["acg", "cgt", "gg", "ttt"]

@@ -1,4 +1,5 @@
-r"""Raw text to tokens, by rules with names: `words`, `blanks`, `characters`; of DNA and proteins `2-mers` to `6-mers`.
+r"""Raw text to tokens, by rules with names: `words`, `blanks`, `characters`; of DNA and proteins `2-mers` to `6-mers`,
+and `placed`, letters with their places.
 
 `words` is for running text in languages that write blanks between words. It follows the habits of the Penn Treebank
 where they matter to a model ("don't" is `do` `n't`, "it's" is `it` `'s`), keeps inner hyphens and other inner
@@ -20,7 +21,7 @@ from typing import Literal, get_args
 
 from unrolled.errors import UnknownName
 
-Rule = Literal["words", "blanks", "characters", "2-mers", "3-mers", "4-mers", "5-mers", "6-mers"]
+Rule = Literal["words", "blanks", "characters", "placed", "2-mers", "3-mers", "4-mers", "5-mers", "6-mers"]
 
 CLITIC = "(?:[sS]|[mM]|[dD]|[rR][eE]|[vV][eE]|[lL][lL])"
 """What follows the apostrophe of an English clitic, as a part of a regular expression."""
@@ -37,7 +38,8 @@ def tokenise(text: str, rule: Rule = "words", *, lowercase: bool = False) -> lis
     """
     if rule not in get_args(Rule):
         raise UnknownName("tokenisation", rule, get_args(Rule))
-    rules: dict[str, Callable[[str], list[str]]] = {"words": words, "blanks": blanks, "characters": characters}
+    rules: dict[str, Callable[[str], list[str]]]
+    rules = {"words": words, "blanks": blanks, "characters": characters, "placed": placed}
     cut = rules[rule] if rule in rules else partial(mers, size=int(rule.removesuffix("-mers")))
     return cut(text.lower() if lowercase else text)
 
@@ -65,6 +67,16 @@ def blanks(text: str) -> list[str]:
 def characters(text: str) -> list[str]:
     """Every code point, white space too."""
     return list(text)
+
+
+def placed(text: str) -> list[str]:
+    """The letters of each sequence between white space, each with its place: the same letter elsewhere is another
+    token. For sequences that are aligned, as those around the beginning of a gene.
+
+    >>> placed("GAT CA")
+    ['G1', 'A2', 'T3', 'C1', 'A2']
+    """
+    return [f"{letter}{place}" for piece in text.split() for place, letter in enumerate(piece, 1)]
 
 
 def mers(text: str, size: int) -> list[str]:

@@ -33,7 +33,7 @@ class Regressor(Task):
     Args:
         vocabularies: of texts, `words` and `characters`; of numbers none.
         tokens: how a text is cut: `words`, `blanks` (at white space), `characters`, or, as DNA, overlapping
-            `2-mers` to `6-mers`.
+            `2-mers` to `6-mers`, `placed`.
         pooling: what is made of the vectors of all elements, as in `Classifier`.
         cell, hidden_size, layers, directions, connections, word_size, characters, character_size, character_hidden,
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
