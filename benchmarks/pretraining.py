@@ -1,12 +1,13 @@
 """Do language models of the same texts help a classifier? Equal time for both, pre-training included.
 
-    python benchmarks/pretraining.py --data FOLDER [--pretrain 20] [--tune 18] [--seeds 1 2 3]
-        [--runs tuned same scratch] [--language NAME=VALUE …] [--tuned NAME=VALUE …] [--scratch NAME=VALUE …]
+    python benchmarks/pretraining.py --data FOLDER [--pretrain 20] [--tune 18] [--seeds 1 2 3] [--threads 2]
+        [--directions forward backward] [--runs tuned same scratch] [--language NAME=VALUE …] [--tuned NAME=VALUE …]
+        [--scratch NAME=VALUE …]
 
-FOLDER holds the train, valid (if there is one) and test files of a data set of labelled texts. With each seed: two
-language models, one that reads forwards and one that reads back, are trained at the same time, one thread each, on the
-texts of the training split, without their labels, for `--pretrain` minutes; a classifier that begins with both is
-trained for `--tune` minutes in two threads; and the same data get, for the sum of both and in two threads, the
+FOLDER holds the train, valid (if there is one) and test files of a data set of labelled texts. With each seed: language
+models, one that reads forwards and one that reads back, or one of them, are trained at the same time, sharing the
+threads, on the texts of the training split, without their labels, for `--pretrain` minutes; a classifier that begins
+with them is trained for `--tune` minutes; and the same data get, for the sum of both and in as many threads, the
 classifier as it is by default (`scratch`), and one of the very same network as the tuned one whose layers begin anew
 (`same`).
 Whatever is chosen is chosen by the validation split, a tenth of the training split where there is none; the test split
@@ -44,7 +45,7 @@ TUNED = ("encoder_rates=1", "learning_rate=2e-3")
 CLASSIFIER = ("tokens=words", "epochs=500", "checks=4", "precision=bfloat16")
 
 
-def begin(*words: str, threads: int = 2) -> subprocess.Popen[bytes]:
+def begin(*words: str, threads: int) -> subprocess.Popen[bytes]:
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     return subprocess.Popen([sys.executable, "-m", "unrolled", *words], env=environment)
 
@@ -69,13 +70,14 @@ def texts(data: Path, folder: Path, seed: int) -> None:
         (folder / f"{name}.txt").write_text("".join(part), encoding="utf-8")
 
 
-def figures(model: Path, data: Path) -> tuple[float, float]:
+def figures(model: Path, data: Path, threads: int) -> tuple[float, float]:
     """Accuracy in validation, as the training saw it, and on the test split."""
     found = json.loads((model / "metrics.json").read_bytes())["validation"]["accuracy"]
     told = subprocess.run(
         [sys.executable, "-m", "unrolled", "evaluate", str(model), "--data", str(data), "--json"],
         check=True,
         capture_output=True,
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
     )
     return found, json.loads(told.stdout)["metrics"]["accuracy"]
 
@@ -96,12 +98,15 @@ def compare(given: argparse.Namespace, seed: int, place: Path) -> dict[str, tupl
     both = given.pretrain + given.tune
     texts(given.data, place / "texts", seed)
     common = ("--seed", str(seed), "--overwrite")
-    trained, fresh = ([place / f"{kind}-{way}" for way in DIRECTIONS] for kind in ("trained", "fresh"))
+    trained, fresh = ([place / f"{kind}-{way}" for way in given.directions] for kind in ("trained", "fresh"))
     if {"tuned", "same"} & set(given.runs):
-        how = ("--minutes", str(given.pretrain), *settings([*LANGUAGE, *given.language]))
+        # Where the trained one is not asked for, the network of the other is still made as that is.
+        minutes = given.pretrain if "tuned" in given.runs else 0.1
+        how = ("--minutes", str(minutes), *settings([*LANGUAGE, *given.language]))
+        threads = max(1, given.threads // len(given.directions))
         end(*(begin("train", "language_model", "--data", str(place / "texts"), "--output", str(model), *common,
-                    *how, "--set", f"direction={way}", threads=1)
-              for way, model in zip(DIRECTIONS, trained, strict=True)))  # fmt: skip
+                    *how, "--set", f"direction={way}", threads=threads)
+              for way, model in zip(given.directions, trained, strict=True)))  # fmt: skip
         for model, new in zip(trained, fresh, strict=True):
             untrained(model, new, seed)
     tuned = [*TUNED, *given.tuned]
@@ -114,8 +119,8 @@ def compare(given: argparse.Namespace, seed: int, place: Path) -> dict[str, tupl
     for name in given.runs:
         minutes, options = runs[name]
         end(begin("train", "classifier", "--data", str(given.data), "--output", str(place / name), *common,
-                  "--minutes", str(minutes), *settings([*CLASSIFIER, *options])))  # fmt: skip
-        found[name] = figures(place / name, given.data)
+                  "--minutes", str(minutes), *settings([*CLASSIFIER, *options]), threads=given.threads))  # fmt: skip
+        found[name] = figures(place / name, given.data, given.threads)
     return found
 
 
@@ -125,6 +130,8 @@ def main() -> None:
     parser.add_argument("--pretrain", type=float, default=20.0)
     parser.add_argument("--tune", type=float, default=18.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--directions", nargs="+", choices=DIRECTIONS, default=DIRECTIONS)
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=RUNS)
     for name in ("language", "tuned", "scratch"):
         parser.add_argument(f"--{name}", nargs="+", default=[])
