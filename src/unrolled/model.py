@@ -217,7 +217,7 @@ class Model:
         return list(self.stream_examples(self.file_of(data, **given), filled=True, **given))
 
     def stream_examples(self, path: str | Path, *, filled: bool = False, **given: Any) -> Iterator[Any]:
-        """The examples of a file, one at a time; where a column tells of parts (`split`), those of the test, or of `part`.
+        """The examples of a file, one at a time; where a column tells of parts, those of the test, or of `part`.
 
         filled: whether each must have its blank filled in; given: columns, format, where not as in training.
         """

@@ -64,8 +64,9 @@ class Batch(NamedTuple):
     """A batch, packed; sources and targets each longest first, outside in the caller's order.
 
     sources: data (elements,), long, or what the encoder reads in place of ids. copied: (elements,), as
-    `EncoderDecoder.encode` wants it, or None. before, after: what the decoder reads and is to say, data (elements,), None where a target is not known. rows: what was encoded.
-    beyond: the tokens of sources that are copied and that the target's vocabulary has not, numbered from its end on.
+    `EncoderDecoder.encode` wants it, or None. before, after: what the decoder reads and is to say, data (elements,),
+    None where a target is not known. rows: what was encoded. beyond: the tokens of sources that are copied and that the
+    target's vocabulary has not, numbered from its end on.
     """
 
     sources: Any
