@@ -1,6 +1,6 @@
 """Attention over pictures as a PNG: the picture, and beside it, word by word, what of it was looked at.
 
-What a word looked at most stands as it is; the less it looked at a place, the paler that is, down to nearly white. The
+What a word looked at most stands as it is; the less it looked at a place, the darker that is. The
 number beside a word is its largest weight, so that a look at everything alike is told from one at a single place.
 """
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 SIDE, COLUMNS = 1.25, 8
 """Inches of a picture with its word, and how many stand beside each other."""
-PALEST = 0.9
+DARKEST = 0.75
+"""How much of a place is covered that was not looked at."""
 LONGEST_LABEL = 16
 
 
@@ -76,11 +77,11 @@ def draw(title: str, alignments: Sequence[Alignment], pictures: Sequence[Looked 
 
 
 def veil(weights: NDArray[Any], grid: tuple[int, int]) -> NDArray[np.float64]:
-    """White over each place of a grid, (rows, columns, 4): none over the one that was looked at most."""
+    """Black over each place of a grid, (rows, columns, 4): none over the one that was looked at most."""
     most = float(weights.max())
     share = np.asarray(weights, dtype=np.float64) / most if most > 0 else np.zeros(len(weights))
-    found = np.ones((*grid, 4))
-    found[:, :, 3] = PALEST * (1 - share.reshape(grid))
+    found = np.zeros((*grid, 4))
+    found[:, :, 3] = DARKEST * (1 - share.reshape(grid))
     return found
 
 
