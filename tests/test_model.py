@@ -17,7 +17,8 @@ from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "word_size": 4, "characters": "none", "epochs": 2, "checks": 2}
 PUBLIC = {
-    "Answerer", "Classifier", "Forecaster", "LanguageModel", "Regressor", "Tagger", "Transcriber", "Translator",
+    "Answerer", "Captioner", "Classifier", "Forecaster", "LanguageModel", "Regressor", "Tagger", "Transcriber",
+    "Translator",
 }  # fmt: skip
 
 

@@ -176,7 +176,7 @@ class Captioner(Transducer):
             return PictureEncoder(looks, features, learns=learns, dropout=o["picture_dropout"])
         if not learns:
             raise BadOption("encoder_training=frozen is for an encoder that has learnt; ours is trained from scratch")
-        own = Convolutions(o["blocks"] or BLOCKS, o["depth"])
+        own = Convolutions(BLOCKS if o["blocks"] is None else o["blocks"], o["depth"])
         return PictureEncoder(own, own.output_size, dropout=o["picture_dropout"])
 
     # ------------------------------------------------------------------ numbers
