@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unrolled.data.captions import Captioned
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
 from unrolled.data.formats.base import Format
 from unrolled.errors import BadData, BadOption, CannotWrite
@@ -26,8 +27,8 @@ from unrolled.lookup import find, names
 
 PACKAGE = "unrolled.data.formats"
 FORMATS = {name: find(PACKAGE, name, Format, "format") for name in names(PACKAGE, Format)}
-# What holds numbers has its laws in `data/formats/test_signals.py`; a GenBank file, letters of genes alone, its own.
-APART = (Series, Signal, Speech)
+# What holds numbers has its laws in `data/formats/test_signals.py`, pictures in `data/test_captions.py`; a GenBank file, letters of genes alone, its own.
+APART = (Series, Signal, Speech, Captioned)
 HELD = [(n, held) for n, kind in FORMATS.items() for held in kind.holds if held not in APART and n != "genbank"]
 INPUT = {LabelledText: "text", TaggedTokens: "tokens", Pair: "source", Question: "question", Passage: "text"}
 Files = dict[str, bytes]
@@ -37,8 +38,7 @@ PLACE = "a.data"
 CHARACTERS = "aZé9#'\",.;:|/\\_-=<>{}[]–’निन和\u00a0\u2028\x85\x0c\ufeff"
 # A form feed is none of the characters that XML 1.0 has.
 LACKING = {"tmx": "\x0c", "fasta": "=", "fastq": "="}
-SEQUENCES = {"fasta": ">", "fastq": "@"}
-"""Whose texts are letters alone; what begins a header there."""
+SEQUENCES = {"fasta": ">", "fastq": "@"}  # whose texts are letters alone; what begins a header there
 LETTERS = st.text("ACGTacgtN*-.", min_size=1, max_size=130)
 TAG = st.text("ABIO-=|_.", min_size=1, max_size=4).filter(lambda tag: tag != "_")
 ODD = st.text(st.characters(codec=None) | st.sampled_from("\t\n\r \0#_?\ufeff\ud800-|"), max_size=4)
