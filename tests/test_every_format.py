@@ -27,7 +27,7 @@ from unrolled.lookup import find, names
 
 PACKAGE = "unrolled.data.formats"
 FORMATS = {name: find(PACKAGE, name, Format, "format") for name in names(PACKAGE, Format)}
-# What holds numbers has its laws in `data/formats/test_signals.py`, pictures in `data/test_captions.py`; a GenBank file, letters of genes alone, its own.
+# Numbers have their laws in `data/formats/test_signals.py`, pictures in `data/test_captions.py`, GenBank its own.
 APART = (Series, Signal, Speech, Captioned)
 HELD = [(n, held) for n, kind in FORMATS.items() for held in kind.holds if held not in APART and n != "genbank"]
 INPUT = {LabelledText: "text", TaggedTokens: "tokens", Pair: "source", Question: "question", Passage: "text"}
