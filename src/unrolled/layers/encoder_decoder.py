@@ -295,6 +295,7 @@ def attention_of(state: DecoderState) -> Tensor:
 
 def _encoder(o: EncoderDecoderOptions, target: Embedding) -> Encoder:
     """Of ids."""
+    source = target if o.tied == "all" else Embedding(o.source_words, o.source_size)
     stack = make_stack(
         o.source_size,
         _maker(o, o.encoder_hidden),
@@ -303,7 +304,7 @@ def _encoder(o: EncoderDecoderOptions, target: Embedding) -> Encoder:
         connections=o.connections,
         dropout=o.dropout,
     )
-    return Encoder(target if o.tied == "all" else Embedding(o.source_words, o.source_size), stack, o.embedding_dropout)
+    return Encoder(source, stack, o.embedding_dropout)
 
 
 def _decoder(o: EncoderDecoderOptions, encoder: SourceEncoder) -> StackedDecoder:
