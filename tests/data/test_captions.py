@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from unrolled.data import reading
 from unrolled.data.captions import Captioned, as_image, seen, sized
-from unrolled.errors import BadData, UnknownName
+from unrolled.errors import BadData, MissingExtra, UnknownName
 
 Image = pytest.importorskip("PIL.Image", reason="the extra `pictures` is not installed")
 
@@ -164,3 +165,15 @@ def test_arrays_that_are_no_features_and_columns_that_are_not_there_are_named(fo
     (folder / "all.jsonl").write_text('{"image": 3, "caption": "x"}\n')
     with pytest.raises(BadData, match=r"all\.jsonl:1: an array of int64, shape \(\), where a picture is expected"):
         reading.read(folder / "all.jsonl", Captioned)
+
+
+def test_without_pillow_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(
+        MissingExtra, match=r"^reading pictures needs the package pillow: pip install 'unrolled\[pictur"
+    ):
+        seen(folder / "a.png")
+    with pytest.raises(MissingExtra, match=r"^resizing pictures needs the package pillow"):
+        sized(PIXELS, 2, 2)
+    assert sized(PIXELS, 5, 4) is PIXELS
+    assert seen(folder / "whole.npy").shape == (1, 3)
