@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -67,7 +67,6 @@ class Captioner(Transducer):
 
     example = Captioned
     metric = "word_f1"
-    settings: ClassVar[Mapping[str, Any]] = {**Transducer.settings, "learning_rate": 1e-3}
 
     def __init__(
         self,
