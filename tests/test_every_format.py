@@ -37,8 +37,7 @@ PLACE = "a.data"
 CHARACTERS = "aZé9#'\",.;:|/\\_-=<>{}[]–’निन和\u00a0\u2028\x85\x0c\ufeff"
 # A form feed is none of the characters that XML 1.0 has.
 LACKING = {"tmx": "\x0c", "fasta": "=", "fastq": "="}
-SEQUENCES = {"fasta": ">", "fastq": "@"}
-"""Whose texts are letters alone; what begins a header there."""
+SEQUENCES = {"fasta": ">", "fastq": "@"}  # whose texts are letters alone; what begins a header there
 LETTERS = st.text("ACGTacgtN*-.", min_size=1, max_size=130)
 TAG = st.text("ABIO-=|_.", min_size=1, max_size=4).filter(lambda tag: tag != "_")
 ODD = st.text(st.characters(codec=None) | st.sampled_from("\t\n\r \0#_?\ufeff\ud800-|"), max_size=4)

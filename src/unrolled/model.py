@@ -12,11 +12,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-import numpy as np
 import torch
 
 from unrolled import bundle, card
-from unrolled.data import reading, splits
+from unrolled.data import parts, reading, splits
 from unrolled.data.examples import Series
 from unrolled.data.lines import suffix
 from unrolled.data.long_text import LongText
@@ -124,14 +123,14 @@ class Model:
 
         Args:
             inputs: raw text, an array (steps, features) or an example; or a list of texts, of token lists, of arrays or
-                of examples, or an array (rows, steps, features).
+                of examples, or an array (rows, steps, features). Of a `Captioner` a picture is an array, too, or the
+                path of its file, a `Path`.
             options: `batch_rows`, `batch_elements`, as `Task.predict`; and how to decide, where the task has a choice.
 
         Returns:
             The example, or the examples, with the blank filled in and the confidence beside it.
         """
-        one = isinstance(inputs, np.ndarray) and inputs.ndim == 2  # (steps, features)
-        if one or isinstance(inputs, (str, self.task.example)):
+        if self.task.is_one(inputs):
             return self.task.predict([inputs], **options)[0]
         return self.task.predict(list(inputs), **options)
 
@@ -218,17 +217,18 @@ class Model:
         return list(self.stream_examples(self.file_of(data, **given), filled=True, **given))
 
     def stream_examples(self, path: str | Path, *, filled: bool = False, **given: Any) -> Iterator[Any]:
-        """The examples of a file, one at a time; where the column of `split` tells of parts, those of the test part.
+        """The examples of a file, one at a time; where a column tells of parts, those of the test, or of `part`.
 
         filled: whether each must have its blank filled in; given: columns, format, where not as in training.
         """
-        split = {**self.reading, **reading_options(self.task_name, given)}.get("split")
+        options = {**self.reading, **reading_options(self.task_name, given)}
+        split, part = options.get("split"), options.get("part")
+        if part is not None and split is None:
+            raise BadOption(f"part={part} is of a table with a column that tells the parts: give split=COLUMN")
         found: Iterable[Any] = reading.stream(path, self.task.example, **self.how(given, path), filled=filled)
         if self.task.example is Series:
             found = self._with_history(found, Path(path), given)
-        for example in found:
-            if split is None or splits.part(example, split) in (None, "test"):
-                yield example
+        yield from found if split is None else parts.of_part(found, split, part)
 
     def _with_history(self, later: Iterable[Any], path: Path, given: Mapping[str, Any]) -> Iterable[Any]:
         """Series of a folder's test or validation file behind what the files before it have of them."""

@@ -35,8 +35,9 @@ READING: dict[str, Any] = {
     "spacing": Spacing,
     "similarity": float | None,
     "split": str | None,
+    "part": str | None,
 }
-"""Keywords of the reader that every task has; `similarity` and `split` are of the parting of what it read."""
+"""Keywords of the reader that every task has; the last three are of the parting of what it read."""
 SECTIONS = ("reading", "model", "training")
 """Of a recipe in TOML: where its options stand."""
 
@@ -119,7 +120,7 @@ class Recipe:
 def reader_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the reading as keywords of `data.reading`: what is no keyword of the reader is a column.
 
-    `similarity` and `split` are left out, which are of the parting of what was read.
+    `similarity`, `split` and `part` are left out, which are of the parting of what was read.
     """
     return {
         "columns": {name: value for name, value in options.items() if name not in READING},
@@ -162,6 +163,8 @@ def build(
             problems.append(str(error))
     if minutes is not None and not (minutes > 0 and isfinite(minutes)):
         problems.append(f"minutes must be more than 0, not {minutes:g}")
+    if found["reading"].get("part") is not None:
+        problems.append("part is of an evaluation; a training takes the parts that the column of split tells")
     if seed < 0 or seed >= 2**63:
         problems.append(f"seed must be 0 or more, and less than 2^63, not {seed}")
     if not all(step > 0 and epochs > 0 for step, epochs in (plans or {}).items()):

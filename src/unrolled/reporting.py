@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from unrolled import card
 from unrolled.data.batching import in_order
+from unrolled.data.captions import Captioned
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
 from unrolled.data.music import Roll
 from unrolled.errors import BadData, BadOption, UnrolledError
@@ -235,7 +236,7 @@ def _answers(predicted: Sequence[Any], gold: Sequence[Any], ignored: str | None)
                     yield Mistake(_marked(right.tokens, k), tag, gold_tag, sure, place)
         elif isinstance(right, (LabelledText, Signal)):
             yield Mistake(_said_of(right), _joined(said.label), _joined(right.label), _sure(said), place)
-        elif isinstance(right, (Pair, Question, Speech)):
+        elif isinstance(right, (Pair, Question, Speech, Captioned)):
             sure = None if said.score is None else float(np.exp(said.score))
             told, wanted = _joined(getattr(said, said.blank)), _joined(getattr(right, right.blank))
             about = _aligned(wanted, told) if isinstance(right, Speech) else _said_of(right)
@@ -279,6 +280,9 @@ def _said_of(example: Example) -> str:
     if isinstance(example, (Signal, Speech)):
         steps, features = np.atleast_2d(example.values.T).T.shape
         return f"{steps:,} steps of {features:,}"
+    if isinstance(example, Captioned):
+        whole = " x ".join(map(str, example.image.shape[:2]))
+        return f"a picture of {whole}" if example.image.ndim == 3 else f"features of a picture, {whole}"
     if isinstance(example, TaggedTokens):
         return " ".join(example.tokens)
     if isinstance(example, Question):

@@ -31,6 +31,7 @@ def write(name: str) -> None:
     examples = own.examples()
     known = recipe.option_table(name)["model"]
     options: dict[str, Any] = {key: value for key, value in SMALL.items() if key in known}
+    options |= {key: value for key, value in getattr(own, "SIZES", {}).items() if key in known and key not in options}
     if "characters" in known:
         options["characters"] = "lstm"
     torch.manual_seed(1)
@@ -55,6 +56,8 @@ def _input(example: Any) -> Any:
             return getattr(example, name)
     if hasattr(example, "notes"):
         return [step.nonzero()[0].tolist() for step in example.notes]
+    if hasattr(example, "image"):
+        return example.image.tolist()
     if hasattr(example, "values"):
         return (
             [None if one != one else one for one in example.values.tolist()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from unrolled.data.media.base import Medium, Recorded
@@ -28,11 +29,20 @@ def recorded(given: str | Path, beside: str | Path | None = None) -> Recorded:
         UnknownName: its suffix is none of a recording.
         MissingExtra: the library that reads it is not installed.
     """
-    path = Path(given) if beside is None else Path(beside).parent / given
     known = suffixes()
+    path = located(given, beside, known, "suffix of a recording")
+    return find(_PACKAGE, known[path.suffix.lower()], Medium, "medium")().read(path)
+
+
+def located(given: str | Path, beside: str | Path | None, known: Iterable[str], kind: str) -> Path:
+    """The path of a file that is there, and whose suffix is a known one. given, beside: as `recorded`; kind: of suffix.
+
+    Raises `BadData` and `UnknownName`.
+    """
+    path = Path(given) if beside is None else Path(beside).parent / given
     ending = path.suffix.lower()
     if ending not in known:
-        raise UnknownName("suffix of a recording", ending, known, str(path))
+        raise UnknownName(kind, ending, known, str(path))
     if not path.is_file():
         raise BadData("a folder where a file is expected" if path.is_dir() else "there is no such file", path)
-    return find(_PACKAGE, known[ending], Medium, "medium")().read(path)
+    return path

@@ -23,13 +23,12 @@ from unrolled.data.examples import Example, Series
 from unrolled.data.formats.base import Spacing
 from unrolled.data.lines import bare, suffix
 from unrolled.data.long_text import LongText, is_long
+from unrolled.data.parts import NAMES, part
 from unrolled.data.reading import claiming, format_of, read, suffixes
 from unrolled.data.similarity import families
 from unrolled.errors import BadData, BadOption
 
 SomeExample = TypeVar("SomeExample", bound=Example)
-
-NAMES = {"train": "train", "test": "test"} | dict.fromkeys(("valid", "dev", "val", "validation"), "valid")
 
 APART = 50_000
 """Examples, at most, that are set apart of a text larger than memory: they are held in it, and looked at often."""
@@ -164,7 +163,7 @@ def load(
         seed: of the lot, where a split must be made.
         format, columns, features, label_separator, spacing: see `read`.
         similarity: share of their words from which on sequences stay on one side; see `data.similarity`.
-        split: the column of a single file that says of each row to which part it belongs; see `NAMES`.
+        split: the column of a single file that says of each row to which part it belongs; see `data.parts`.
 
     Raises also `BadOption` for a split column where there is none, and for a folder.
     """
@@ -212,8 +211,8 @@ def in_time(series: Sequence[Any], shares: Sequence[float], where: str | Path | 
             parts[0].append(one)
             continue
         parts[0].append(one.upto(edges[0]))
-        for part, begin, end in zip(parts[1:], edges, [*edges[1:], len(one.values)], strict=True):
-            part.append(one.upto(end, history=begin))
+        for later, begin, end in zip(parts[1:], edges, [*edges[1:], len(one.values)], strict=True):
+            later.append(one.upto(end, history=begin))
     if not all(parts):
         raise BadData(f"series of {max(one.known for one in series)} steps at most are too short to be parted", where)
     return parts
@@ -225,26 +224,6 @@ def continued(earlier: Iterable[Any], later: Iterable[Any]) -> list[Any]:
     """
     known = {one.series: one for one in earlier}
     return [one if one.series not in known else known[one.series].followed_by(one) for one in later]
-
-
-def told(example: Example, column: str) -> str | None:
-    """What another column than those of the example says of it; None where its file has no such column."""
-    names = getattr(example.rest, "names", ())
-    if column not in names:
-        return None
-    values = example.rest.rows[0] if hasattr(example.rest, "rows") else example.rest.values
-    return str(values[names.index(column)])
-
-
-def part(example: Example, column: str) -> str | None:
-    """The part to which that column says that it belongs, a value of `NAMES`; None where there is no such column.
-
-    Raises `BadData` for any other word in it.
-    """
-    word = told(example, column)
-    if word is not None and word.lower() not in NAMES:
-        raise example.problem(f"{word!r} in the column {column!r} where one of {', '.join(NAMES)} is expected")
-    return None if word is None else NAMES[word.lower()]
 
 
 def _of_file(

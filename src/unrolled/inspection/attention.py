@@ -17,6 +17,7 @@ import numpy as np
 from unrolled.errors import BadOption
 from unrolled.files import write_whole
 from unrolled.inspection.alignment import Alignment, checked, legible
+from unrolled.inspection.attention_over_picture import Looked, over_picture_png
 from unrolled.inspection.attention_page import attention_page
 from unrolled.inspection.attention_picture import attention_png
 
@@ -34,12 +35,24 @@ class Attends(Protocol):
         """One triple an example: source tokens, target tokens, weights (target, source)."""
 
 
+@runtime_checkable
+class Shows(Protocol):
+    """A task that looks at pictures, and can say what stands at which place."""
+
+    def pictures(self, examples: Sequence[Any]) -> Sequence[tuple[Any, tuple[int, int]] | None]:
+        """Of each example the pixels, (height, width, 3), and the rows and columns of the places; None: none."""
+
+
 class Attention(NamedTuple):
-    """The attention of some sentences. title and facts are shown as they are; they say whose attention it is."""
+    """The attention of some sentences. title and facts are shown as they are; they say whose attention it is.
+
+    pictures: of each sentence the picture whose places are its source; empty where sources are no pictures.
+    """
 
     title: str
     facts: Mapping[str, str]
     alignments: tuple[Alignment, ...]
+    pictures: tuple[Looked | None, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Figures of all sentences together.
@@ -72,14 +85,21 @@ class Attention(NamedTuple):
             }
             for one in self.alignments
         ]
+        for told, seen in zip(sentences, self.pictures, strict=False):
+            told |= {} if seen is None else {"grid": list(seen.grid)}
         return {"title": self.title, "facts": dict(self.facts), "summary": self.summary(), "sentences": sentences}
 
     def to_html(self) -> str:
         """One page that needs nothing else: no network, no other file."""
-        return attention_page(self.title, self.facts, self.alignments, self._figures())
+        drawn = over_picture_png("", self.alignments, self.pictures) if any(self.pictures) else None
+        return attention_page(self.title, self.facts, self.alignments, self._figures(), drawn)
 
     def to_png(self) -> bytes:
-        """A heat map a sentence, source across and target down; of many sentences the first ones."""
+        """A heat map a sentence, source across and target down; of what looks at a picture that, once for each word. Of
+        many sentences the first ones.
+        """
+        if any(self.pictures):
+            return over_picture_png(self.title, self.alignments, self.pictures)
         return attention_png(self.title, self.alignments)
 
     def save(self, path: str | Path) -> None:
@@ -126,7 +146,8 @@ def attention(
     if not isinstance(task, Attends):
         name = type(task).__name__.lower()
         raise BadOption(f"a {name} has no attention to draw: it does not write one sequence while reading another")
-    return of(task.align(examples), title=title, facts=facts)
+    seen = task.pictures(examples) if isinstance(task, Shows) else ()
+    return of(task.align(examples), title=title, facts=facts, pictures=seen)
 
 
 def of(
@@ -134,8 +155,11 @@ def of(
     *,
     title: str = "Attention",
     facts: Mapping[str, str] | None = None,
+    pictures: Sequence[tuple[Any, tuple[int, int]] | None] = (),
 ) -> Attention:
     """The report on what is at hand: source tokens, target tokens, weights (target, source), a triple a sentence.
+
+    pictures: as `Shows` gives them, of each sentence one.
 
     Raises `BadOption` where there is no sentence, `ValueError` where weights do not fit their tokens.
     """
@@ -147,7 +171,8 @@ def of(
             found.append(checked(*triple))
         except ValueError as error:
             raise ValueError(f"sentence {number}: {error}") from None
-    return Attention(title, dict(facts or {}), tuple(found))
+    looked = tuple(None if seen is None else Looked(*seen) for seen in pictures)
+    return Attention(title, dict(facts or {}), tuple(found), looked)
 
 
 def _printed(one: Alignment) -> str:

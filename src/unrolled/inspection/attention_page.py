@@ -6,6 +6,7 @@ that the page says everything without its script too.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -25,6 +26,7 @@ STYLE = """
 .figures li { flex: 1 1 9rem; padding: .7rem 1rem; background: var(--card); border: 1px solid var(--line);
   border-radius: .7rem; color: var(--soft); font-size: .85rem; line-height: 1.35; }
 .figures b { display: block; color: var(--ink); font-size: 1.35rem; font-weight: 600; }
+.seen { display: block; max-width: 100%; margin: 1rem 0 0; background: #fff; border-radius: .9rem; }
 .legend { margin: 1rem 0 0; color: var(--soft); font-size: .9rem; max-width: 46rem; }
 .legend i { font-style: normal; border-bottom: 3px solid rgb(var(--red)); }
 .legend i.s { border-color: rgb(var(--blue)); }
@@ -169,20 +171,31 @@ ADVICE = "Point at a token, or tap it, to see what it looked at or what looked a
 
 
 def attention_page(
-    title: str, facts: Mapping[str, str], alignments: Sequence[Alignment], figures: Sequence[tuple[str, str]]
+    title: str,
+    facts: Mapping[str, str],
+    alignments: Sequence[Alignment],
+    figures: Sequence[tuple[str, str]],
+    picture: bytes | None = None,
 ) -> str:
-    """The whole page. figures: of all sentences together, (figure, what it is) each."""
+    """The whole page. figures: of all sentences together, (figure, what it is) each; picture: a PNG above them."""
     cards = "".join(f"<li><b>{text(value)}</b>{text(what)}</li>" for value, what in figures)
     state = " open" if len(alignments) <= OPEN_TABLES else ""
     sections = "\n".join(_section(number, each, state) for number, each in enumerate(alignments, 1))
+    seen = "" if picture is None else f'<img class="seen" alt="What each word looked at" src="{_inline(picture)}">'
     body = f"""<ul class="figures">{cards}</ul>
+{seen}
 <p class="legend">The source stands above, what was written below; a thread is as strong as the attention.
 The line over a <i class="s">source</i> token says how much it was looked at in all (full: once or more often), the
 line under a <i>written</i> token how widely it looked (none: at one token only; full: at all of them alike).</p>
 <main>
 {sections}
 </main>"""
-    return page(title, facts, body, style=STYLE, script=SCRIPT)
+    return page(title, facts, body, style=STYLE, script=SCRIPT, pictures=picture is not None)
+
+
+def _inline(picture: bytes) -> str:
+    """The address of a PNG that is part of the page."""
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
 def _section(number: int, one: Alignment, state: str) -> str:

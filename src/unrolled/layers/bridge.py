@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from unrolled import state as states
 from unrolled.cells.base import Cell, State
-from unrolled.layers.encoder import Encoder
+from unrolled.layers.encoder import SourceEncoder
 from unrolled.layers.linear import Linear
 from unrolled.layers.pooling import Mean
 
@@ -37,7 +37,9 @@ class Bridge(nn.Module):
         cells: the decoder's, bottom first.
     """
 
-    def __init__(self, kind: Literal["last", "learnt", "mean", "zero"], encoder: Encoder, cells: list[Cell]) -> None:
+    def __init__(
+        self, kind: Literal["last", "learnt", "mean", "zero"], encoder: SourceEncoder, cells: list[Cell]
+    ) -> None:
         super().__init__()
         self.kind = kind
         given = encoder.state_sizes()
@@ -47,8 +49,9 @@ class Bridge(nn.Module):
         self.mean, self.maps = Mean(), nn.ModuleList()
         for layer, shape in zip(self.layers, self.shapes, strict=True):
             for place, leaf in enumerate(states.leaves(shape)):
-                size = sum(direction[place] for direction in given[layer])
-                self.maps.append(self._map(encoder.output_size if kind == "mean" else size, leaf.shape[1]))
+                whole = kind in ("mean", "zero")
+                size = encoder.output_size if whole else sum(direction[place] for direction in given[layer])
+                self.maps.append(self._map(size, leaf.shape[1]))
 
     def _map(self, size: int, wanted: int) -> nn.Module:
         if self.kind == "zero" or (self.kind == "last" and size == wanted):

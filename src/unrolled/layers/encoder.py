@@ -7,7 +7,8 @@ Packed in, packed out. What attention looks at is padded, batch first and in the
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,27 @@ class Encoded(NamedTuple):
     final: tuple[tuple[State, ...], ...]
 
 
-class Encoder(nn.Module):
+class SourceEncoder(nn.Module, ABC):
+    """What reads a source, of whatever kind: the contract for a bridge and a decoder.
+
+    Attributes:
+        output_size: features of an annotation.
+        dropout: what all that it reads passes through, as a packed batch.
+    """
+
+    output_size: int
+    dropout: LockedDropout
+
+    @abstractmethod
+    def forward(self, sources: Any) -> Encoded:
+        """Annotations and final states of a batch of sources."""
+
+    @abstractmethod
+    def state_sizes(self) -> list[list[list[int]]]:
+        """Of each layer, of each direction, the features of each tensor of its state."""
+
+
+class Encoder(SourceEncoder):
     """Ids to annotations and final states.
 
     Args:
@@ -50,7 +71,6 @@ class Encoder(nn.Module):
         return Encoded(outputs, tuple(self._directions(state) for state in final))
 
     def state_sizes(self) -> list[list[list[int]]]:
-        """Of each layer, of each direction, the features of each tensor of its state."""
         final = self.stack.initial_state(1)
         return [[[t.shape[1] for t in states.leaves(s)] for s in self._directions(state)] for state in final]
 

@@ -30,7 +30,7 @@ from unrolled.layers.bridge import Bridge
 from unrolled.layers.coverage import coverage_loss
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
-from unrolled.layers.encoder import Encoder, padded, vector
+from unrolled.layers.encoder import Encoder, SourceEncoder, padded, vector
 from unrolled.layers.encoder_decoder_options import EncoderDecoderOptions
 from unrolled.layers.memory import Copies, DecoderState, Memory
 from unrolled.layers.multihead import MultiHead
@@ -61,22 +61,18 @@ class EncoderDecoder(nn.Module):
     >>> logits, state = network.step(torch.tensor([1, 1]), memory.state, memory)
     >>> logits.shape
     torch.Size([2, 30])
+
+    Args:
+        options: of its parts.
+        encoder: what reads sources that are no ids, in place of the recurrences; then a source is what that takes, and
+            the options of the encoder and of the source's words do not count.
     """
 
-    def __init__(self, options: EncoderDecoderOptions) -> None:
+    def __init__(self, options: EncoderDecoderOptions, encoder: SourceEncoder | None = None) -> None:
         super().__init__()
         o = self.options = options
         self.target = Embedding(o.target_words, o.target_size)
-        source = self.target if o.tied == "all" else Embedding(o.source_words, o.source_size)
-        stack = make_stack(
-            o.source_size,
-            _maker(o, o.encoder_hidden),
-            layers=o.encoder_layers,
-            directions=o.directions,
-            connections=o.connections,
-            dropout=o.dropout,
-        )
-        self.encoder = Encoder(source, stack, o.embedding_dropout)
+        self.encoder = _encoder(o, self.target) if encoder is None else encoder
         self.decoder = _decoder(o, self.encoder)
         cells: Any = self.decoder.cells
         self.bridge = Bridge(o.bridge, self.encoder, list(cells))
@@ -89,11 +85,11 @@ class EncoderDecoder(nn.Module):
             assert self.decoder.attention is not None
             self.pointer = Pointer(cells[-1].output_size, self.decoder.attention.context_size, o.target_size)
 
-    def encode(self, sources: PackedSequence, copied: Tensor | None = None) -> Memory:
+    def encode(self, sources: Any, copied: Tensor | None = None) -> Memory:
         """Read sources.
 
         Args:
-            sources: data (elements,), long.
+            sources: packed, data (elements,), long; or what the encoder that was given takes.
             copied: (elements,), long, packed as the sources are: the target word that is said where this element is
                 copied. From `target_words` on it is one that the vocabulary has not, numbered within the batch. Needed
                 where copying is on, and only there.
@@ -110,7 +106,7 @@ class EncoderDecoder(nn.Module):
         layers, attention = self.bridge(outputs, final), self.decoder.attention
         read: Source | tuple[()] = ()
         if attention is None:
-            places, long = 0, caller_order(lengths(sources.batch_sizes).to(outputs.data.device), sources)
+            places, long = 0, caller_order(lengths(outputs.batch_sizes).to(outputs.data.device), outputs)
         else:
             annotations, mask, long = padded(outputs)
             places = annotations.shape[1]
@@ -272,7 +268,7 @@ class EncoderDecoder(nn.Module):
             raise BadOption("copying is on, and the memory does not say what its places are: give `copied` to `encode`")
         return memory.copies
 
-    def _check_copied(self, sources: PackedSequence, copied: Tensor | None) -> None:
+    def _check_copied(self, sources: Any, copied: Tensor | None) -> None:
         if copied is None and self.pointer is not None:
             raise BadOption("copying is on: encode needs `copied`, the target word of each source element")
         if copied is not None and self.pointer is None:
@@ -297,7 +293,21 @@ def attention_of(state: DecoderState) -> Tensor:
     return state.weights
 
 
-def _decoder(o: EncoderDecoderOptions, encoder: Encoder) -> StackedDecoder:
+def _encoder(o: EncoderDecoderOptions, target: Embedding) -> Encoder:
+    """Of ids."""
+    source = target if o.tied == "all" else Embedding(o.source_words, o.source_size)
+    stack = make_stack(
+        o.source_size,
+        _maker(o, o.encoder_hidden),
+        layers=o.encoder_layers,
+        directions=o.directions,
+        connections=o.connections,
+        dropout=o.dropout,
+    )
+    return Encoder(source, stack, o.embedding_dropout)
+
+
+def _decoder(o: EncoderDecoderOptions, encoder: SourceEncoder) -> StackedDecoder:
     make, memory = _maker(o, o.hidden_size), encoder.output_size
     like = make(1)  # for the sizes of what such a cell gives and of its state
     hidden, query = like.output_size, states.leaves(like.initial_state(1))[0].shape[1]

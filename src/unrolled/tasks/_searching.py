@@ -38,7 +38,7 @@ class Searching:
         forbidden, required: words or phrases that no target holds, and that each does.
         no_repeat_ngram: no so many tokens stand twice in a target; 0: they may.
         unknown: what is put in for a word that the vocabulary has not: the word of the `source` that was looked at
-            most; nothing (`drop`); or the `mark` as it is.
+            most; nothing (`drop`, and where the source is no text); or the `mark` as it is.
         temperature, top_k, top_p, min_p, typical, seed: of `sample`.
         precision: what the compiled kernels multiply: `float32`, or numbers rounded to `bfloat16`, which is quicker.
     """
@@ -97,7 +97,7 @@ def _hypotheses(task: Transducer, batch: Batch, how: Searching) -> list[list[Hyp
         found = [[h._replace(score=h.log_probability / (len(h.tokens) + 1) ** how.length_penalty)] for (h,) in found]
     else:
         covers = task.options["attention"] != "none"
-        lengths = [len(row.source) for row in batch.rows]
+        lengths = [len(row.tokens) for row in batch.rows]
         found = beam(
             step, state, memory, width=how.beam, best=how.best, length_penalty=how.length_penalty,
             coverage_penalty=how.coverage_penalty, attention=attention_of if covers else None, source_lengths=lengths,
@@ -147,7 +147,7 @@ def _without_unknown(
     What was looked at most is found by reading the target once more, so that no search carries it along.
     """
     places = [place for place, number in enumerate(hypothesis.tokens) if number == 0]
-    if how.unknown == "drop" or task.options["attention"] == "none":
+    if how.unknown == "drop" or task.options["attention"] == "none" or not task.reads_text:
         return [token for token, number in zip(tokens, hypothesis.tokens, strict=True) if number]
     one = task.collate([batch.rows[row]._replace(target=None)])
     read = pack_sequence([torch.tensor([task.begin, *hypothesis.tokens])])

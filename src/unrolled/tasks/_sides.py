@@ -79,6 +79,16 @@ def learn_sides(
     return {side: counted[side].including(tokenisers[side].closed or ()) for side in counted}, tokenisers
 
 
+def learn_target(
+    texts: Sequence[str], options: dict[str, Any], *, tokens: Cut, pieces: int, minimum_count: int
+) -> tuple[Vocabulary, Tokeniser]:
+    """As `learn_sides`, of the target alone, where the source is no text. tokens: how it is cut."""
+    tokeniser = tokeniser_for(_cut(tokens, texts), texts, pieces, options.get("case", "keep"))
+    said = tokeniser.tokens_of_all(texts)
+    options.setdefault("longest_said", 3 * max(map(len, said)) + 10)
+    return vocabulary_of(said, minimum_count, (BEGIN, END)).including(tokeniser.closed or ()), tokeniser
+
+
 def tokenisers_for(
     sources: Sequence[str], targets: Sequence[str], options: Mapping[str, Any]
 ) -> tuple[Tokeniser, Tokeniser]:

@@ -1,8 +1,9 @@
-"""What translating and answering share: any sequence to any other, by an encoder and a decoder.
+"""What translating, answering and captioning share: from anything to a sequence, by an encoder and a decoder.
 
     source ──► tokens ──► numbers ──► network (layers/encoder_decoder.py) ──► tokens ──► target
 
-A subclass says what of its examples is the source and what the target, and which figures count. In training the target
+A subclass says what of its examples is the source and what the target, and which figures count. A source that is no
+text has an encoder of its own, and is encoded and collated by the subclass. In training the target
 is known; it is read whole (teacher forcing) or, `scheduled_sampling`, with a rising share of what the model itself
 would have said. Predictions come from `decoding`, against the network's step alone.
 """
@@ -25,6 +26,7 @@ from unrolled.data.examples import Example
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData, BadOption
+from unrolled.layers.encoder import SourceEncoder
 from unrolled.layers.encoder_decoder import EncoderDecoder
 from unrolled.layers.encoder_decoder_options import EncoderDecoderOptions
 from unrolled.layers.packed import at
@@ -41,11 +43,12 @@ LONGER = 1.25
 class Encoded(NamedTuple):
     """One example in numbers.
 
-    source: (length,); target: (length,), without marks, None where it is not known; tokens: of the source; said: of the
-    target; copied: (length,), where words are copied, the target's number of each token of the source, -1 for none.
+    source: (length,), or what the encoder reads in place of ids; target: (length,), without marks, None where it is not
+    known; tokens: of the source, what its places are called; said: of the target; copied: (length,), where words are
+    copied, the target's number of each token of the source, -1 for none.
     """
 
-    source: NDArray[np.int64]
+    source: NDArray[Any]
     target: NDArray[np.int64] | None
     tokens: tuple[str, ...]
     said: tuple[str, ...]
@@ -54,18 +57,19 @@ class Encoded(NamedTuple):
     @property
     def length(self) -> int:
         """Elements that the example costs."""
-        return len(self.source) + (0 if self.target is None else len(self.target))
+        return len(self.tokens) + (0 if self.target is None else len(self.target))
 
 
 class Batch(NamedTuple):
     """A batch, packed; sources and targets each longest first, outside in the caller's order.
 
-    sources: data (elements,), long. copied: (elements,), as `EncoderDecoder.encode` wants it, or None. before, after:
-    what the decoder reads and is to say, data (elements,), None where a target is not known. rows: what was encoded.
-    beyond: the tokens of sources that are copied and that the target's vocabulary has not, numbered from its end on.
+    sources: data (elements,), long, or what the encoder reads in place of ids. copied: (elements,), as
+    `EncoderDecoder.encode` wants it, or None. before, after: what the decoder reads and is to say, data (elements,),
+    None where a target is not known. rows: what was encoded. beyond: the tokens of sources that are copied and that the
+    target's vocabulary has not, numbered from its end on.
     """
 
-    sources: PackedSequence
+    sources: Any
     copied: Tensor | None
     before: PackedSequence | None
     after: PackedSequence | None
@@ -74,7 +78,10 @@ class Batch(NamedTuple):
 
 
 class Transducer(Task):
-    """See the top of the file. Vocabularies and tokenisers are `source` and `target`."""
+    """See the top of the file. Vocabularies and tokenisers are `source`, where that is a text, and `target`."""
+
+    source: Side
+    """Where the source is a text."""
 
     deciding = Searching
     settings: ClassVar[Mapping[str, Any]] = {
@@ -97,17 +104,25 @@ class Transducer(Task):
                 raise BadOption(f"{name} must be a share from 0 up to 1, not {o[name]}")
         if o["longest"] < 1:
             raise BadOption(f"longest must be 1 or more, not {o['longest']}")
-        self.source, self.target = (Side.of(tokenisers[n], vocabularies[n]) for n in ("source", "target"))
+        sides = {name: Side.of(tokeniser, vocabularies[name]) for name, tokeniser in tokenisers.items()}
+        self.target, self.reads_text = sides["target"], "source" in sides
+        if self.reads_text:
+            self.source = sides["source"]
         self.begin, self.end = (vocabularies["target"].index(mark) for mark in (BEGIN, END))
         self.network = EncoderDecoder(
             EncoderDecoderOptions(
-                source_words=len(vocabularies["source"]),
+                source_words=len(self.source.vocabulary) if self.reads_text else 0,
                 target_words=len(vocabularies["target"]),
                 source_size=o["word_size"],
                 target_size=o["word_size"],
                 **{f.name: o[f.name] for f in fields(EncoderDecoderOptions) if f.name in o},
-            )
+            ),
+            self.encoder(),
         )
+
+    def encoder(self) -> SourceEncoder | None:
+        """What reads a source that is no text; None: it is one."""
+        return None
 
     @abstractmethod
     def source_tokens(self, example: Any) -> list[str]:
@@ -123,20 +138,29 @@ class Transducer(Task):
         tokens = self.source_tokens(example)
         if not tokens:
             raise example.problem("the source is empty: there is nothing to read")
-        text, longest = self.target_text(example), self.options["longest"]
-        said = None if text is None else self.target.tokeniser.tokens(text)
-        for what, cut in (("source", tokens), ("target", said)):
-            if cut is not None and len(cut) > longest:
-                raise example.problem(
-                    f"the {what} has {len(cut)} tokens, and longest={longest} is the limit; raise it or cut the text"
-                )
-        source = self.source_numbers(example, tokens)
-        target = None if said is None else self.target.encode(said)
-        copied = None
+        self._must_fit(example, "source", tokens)
+        target, said = self.said(example)
+        source, copied = self.source_numbers(example, tokens), None
         if self.network.pointer is not None:
             known, numbers = self.target.vocabulary, self.target.encode(tokens)
             copied = np.array([n if t in known else -1 for t, n in zip(tokens, numbers.tolist(), strict=True)])
-        return Encoded(source, target, tuple(tokens), tuple(said or ()), copied)
+        return Encoded(source, target, tuple(tokens), said, copied)
+
+    def said(self, example: Any) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+        """The target's numbers, None where it is not known, and its tokens. Raises `BadData` where it is too long."""
+        text = self.target_text(example)
+        if text is None:
+            return None, ()
+        tokens = self.target.tokeniser.tokens(text)
+        self._must_fit(example, "target", tokens)
+        return self.target.encode(tokens), tuple(tokens)
+
+    def _must_fit(self, example: Any, what: str, tokens: Sequence[str]) -> None:
+        longest = self.options["longest"]
+        if len(tokens) > longest:
+            raise example.problem(
+                f"the {what} has {len(tokens)} tokens, and longest={longest} is the limit; raise it or cut the text"
+            )
 
     def source_numbers(self, example: Any, tokens: Sequence[str]) -> NDArray[np.int64]:
         """Of the source's tokens."""
@@ -145,7 +169,7 @@ class Transducer(Task):
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
         rows, beyond = list(encoded), dict[str, int]()
         copied: Tensor | None = None
-        sources = pack([row.source for row in rows])
+        sources = self.packed_sources(rows)
         if self.network.pointer is not None:
             copied = pack([self._copied(row, beyond) for row in rows]).data
         if any(row.target is None for row in rows):
@@ -154,6 +178,10 @@ class Transducer(Task):
         before = pack([np.concatenate([[self.begin], target]) for target in targets])
         after = pack([np.concatenate([target, [self.end]]) for target in targets])
         return Batch(sources, copied, before, after, rows, tuple(beyond))
+
+    def packed_sources(self, rows: Sequence[Encoded]) -> Any:
+        """What the network's encoder reads."""
+        return pack([row.source for row in rows])
 
     def _copied(self, row: Encoded, beyond: dict[str, int]) -> NDArray[np.int64]:
         """What each place of the source is called as a target. beyond: grows by what the vocabulary has not."""

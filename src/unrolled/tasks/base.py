@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -152,6 +153,10 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def read(self, raw: Any) -> Example:
         """An example from what a user has at hand: raw text, a list of tokens, or an example."""
+
+    def is_one(self, raw: Any) -> bool:
+        """Whether what a user has at hand is one input of a prediction, or many."""
+        return isinstance(raw, (str, self.example)) or (isinstance(raw, np.ndarray) and raw.ndim == 2)
 
     def feed(self, examples: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
         """What the steps of a training read. examples: those of the training; elements, rows: of a batch, at most.

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from unrolled.data.captions import Captioned
 from unrolled.data.examples import (
     Example,
     LabelledText,
@@ -29,12 +30,11 @@ from unrolled.data.examples import (
     TaggedTokens,
 )
 from unrolled.data.formats import _series_rows
+from unrolled.data.formats._beside import BESIDE, Beside, without_path
 from unrolled.data.formats._series_rows import even, series
 from unrolled.data.formats._signal_rows import cells_of, signals
 from unrolled.data.formats.base import TextFormat, aligned, likeliest, together
 from unrolled.data.lines import split_blanks
-from unrolled.data.media.base import Recorded
-from unrolled.data.recordings import recorded
 from unrolled.errors import BadData, BadOption, UnknownName
 
 Label = str | tuple[str, ...] | None
@@ -48,6 +48,7 @@ _INPUTS: Mapping[type[Example], tuple[str, ...]] = {
     Signal: ("values",),
     Speech: ("values",),
     Series: ("values",),
+    Captioned: ("image",),
 }
 
 
@@ -61,7 +62,7 @@ class Row(NamedTuple):
 class Table(TextFormat):
     """Rows of named values; a subclass says what a list and a label look like in a value."""
 
-    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage, Signal, Speech)
+    holds: ClassVar[tuple[type[Example], ...]] = (LabelledText, TaggedTokens, Pair, Question, Passage, *BESIDE)
     spaced: ClassVar[bool] = True
 
     def _check(self) -> None:
@@ -75,6 +76,7 @@ class Table(TextFormat):
                 raise BadOption(f"the column {name!r} is asked for twice")
         self._must = [column for field, column in zip(fields, taken, strict=False) if self._is_needed(field)]
         self._must += self.features.values()
+        self._beside = Beside()
 
     def _is_needed(self, field: str) -> bool:
         if field == self.example_type.blank:
@@ -144,14 +146,13 @@ class Table(TextFormat):
                 answer = None if blank is None else self._get_answer(blank)
                 question = self._get_text(given, "question")
                 return Question(question=question, context=context, answer=answer, origin=origin, rest=row)
-            if self.example_type is Signal:
-                found = recording(self._get_text(given, "values"), where)
-                label = None if blank is None else self._get_label(blank)
-                return Signal(values=found.values, rate=found.rate, label=label, origin=origin, rest=row)
-            if self.example_type is Speech:
-                found = recording(self._get_text(given, "values"), where)
-                said = self._get_optional(blank, "transcript")
-                return Speech(values=found.values, rate=found.rate, transcript=said, origin=origin, rest=row)
+            if self.example_type in BESIDE:
+                path, kind = self._get_text(given, _INPUTS[self.example_type][0]), self.example_type
+                if kind is Signal:
+                    blank = None if blank is None else self._get_label(blank)
+                else:
+                    blank = self._get_optional(blank, kind.blank)
+                return self._beside.example(kind, path, where, blank, origin=origin, rest=row)
             tags = None if blank is None else self._get_list(blank)
             features = {name: self._get_list(cells[column]) or () for name, column in self.features.items()}
             tokens = self._get_list(given) or ()
@@ -184,13 +185,13 @@ class Table(TextFormat):
                 cells[self._inputs[1]] = self._put_optional(example.context)
             if not empty:
                 cells[blank] = self._put_answer(example.answer, cells.get(blank))
-        elif isinstance(example, (Signal, Speech)):
+        elif isinstance(example, BESIDE):
             if given not in cells:
-                raise BadData("numbers of no file of their own have no path to write; write npz or jsonl instead")
-            if not empty and isinstance(example, Speech):
-                cells[blank] = self._put_optional(example.transcript)
-            elif not empty and isinstance(example, Signal):
+                raise without_path(example)
+            if not empty and isinstance(example, Signal):
                 cells[blank] = self._put_label(example.label, cells.get(blank))
+            elif not empty:
+                cells[blank] = self._put_optional(getattr(example, example.blank))
         elif isinstance(example, TaggedTokens):
             aligned(example)
             cells[given] = self._put_list(example.tokens)
@@ -246,7 +247,7 @@ class TextTable(Table):
                     *([self._blank] if self.example_type.needs_answer else []),
                     *self.features.values(),
                 }
-                if not {*header} - read and self.example_type not in (Signal, Speech):  # whose path is kept
+                if not {*header} - read and self.example_type not in BESIDE:  # whose path is kept
                     # One for all rows, which would else be half of the memory: nothing has to be kept but the order.
                     shared = Row(header, ("",) * len(header))
                 if twice := [name for name in header if header.count(name) > 1]:
@@ -362,17 +363,9 @@ class TextTable(Table):
             return {"confidence": (self.label_separator or " ").join(figures)}
         if isinstance(example, TaggedTokens) and example.confidence is not None:
             return {"confidence": " ".join(f"{figure:.4f}" for figure in example.confidence)}
-        if isinstance(example, (Pair, Question, Speech)) and example.score is not None:
+        if isinstance(example, (Pair, Question, Speech, Captioned)) and example.score is not None:
             return {"score": f"{example.score:.4f}"}
         return {}
-
-
-def recording(path: str, where: str | Path) -> Recorded:
-    """What the file holds that a table names. Raises `BadData` for all that is wrong with it."""
-    try:
-        return recorded(path, beside=where)
-    except (BadData, UnknownName) as error:
-        raise BadData(str(error)) from None
 
 
 def one_or_several(answers: Sequence[str]) -> Label:

@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from unrolled.data.captions import Captioned
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
 from unrolled.data.lines import compress, decode, encode, read_bytes, suffix
 from unrolled.data.music import Roll
@@ -34,6 +35,7 @@ _FIELDS: Mapping[type[Example], tuple[str, ...]] = {
     Series: ("values", "series", "time", "ahead", "observed", "static"),
     Speech: ("values", "transcript", "score", "alternatives"),
     Roll: ("notes", "following"),
+    Captioned: ("image", "caption", "score", "alternatives"),
 }
 
 

@@ -3,8 +3,8 @@
 Tokens, tags and feature values are lists of strings. A label is a string, a number, true or false; a list of them is
 several labels; `null` or nothing is a label that is not known. An answer is what a label is; where it is a list, any
 of them is right. Numbers at each step are `values`, a list of lists, `null` where one is missing, or a string, the path
-of a file that holds them (`media/`). Blank lines are skipped. The keys of a line are kept in their order, and so are
-their values.
+of a file that holds them (`media/`). An `image` is the path of a picture, or the picture or its features themselves as
+nested lists. Blank lines are skipped. The keys of a line are kept in their order, and so are their values.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from unrolled.data import recordings
+from unrolled.data.captions import Captioned, as_image
 from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, Speech, TaggedTokens
+from unrolled.data.formats._beside import BESIDE
 from unrolled.data.formats._json import kind, load
 from unrolled.data.formats._tables import Label, Row, Table, one_or_several
 from unrolled.data.formats.base import together
@@ -55,13 +57,17 @@ class JSONLines(Table):
             yield json.dumps(self._cells(example), ensure_ascii=False) + "\n"
 
     def _example(self, cells: Mapping[str, Any], row: Row, where: str | Path, line: int) -> Example:
-        if self.example_type not in (Signal, Speech) or isinstance(cells[self._inputs[0]], str):
+        if self.example_type not in BESIDE or isinstance(cells[self._inputs[0]], str):
             return super()._example(cells, row, where, line)
         # Numbers are kept once, not as they were written besides.
         kept = Row(row.names, tuple(None if n == self._inputs[0] else v for n, v in zip(*row, strict=True)))
         blank = cells.get(self._blank)
         try:
-            values, origin = _numbers(cells[self._inputs[0]]), Origin(where, line)
+            origin = Origin(where, line)
+            if self.example_type is Captioned:
+                caption = self._get_optional(blank, "caption")
+                return Captioned(image=as_image(cells[self._inputs[0]]), caption=caption, origin=origin, rest=kept)
+            values = _numbers(cells[self._inputs[0]])
             if self.example_type is Speech:
                 said = self._get_optional(blank, "transcript")
                 return Speech(values=values, transcript=said, origin=origin, rest=kept)
@@ -71,17 +77,18 @@ class JSONLines(Table):
             raise BadData(error.problem, where, line) from None
 
     def _cells(self, example: Example) -> dict[str, Any]:
-        if not isinstance(example, (Signal, Speech)):
+        if not isinstance(example, BESIDE):
             return super()._cells(example)
         cells = dict(zip(*example.rest, strict=True)) if isinstance(example.rest, Row) else dict[str, Any]()
         if isinstance(cells.get(self._inputs[0]), str):  # the file of their own that they were read from
             return super()._cells(example)
-        rows = (example.values + 0 if example.values.dtype.kind == "b" else example.values).tolist()
-        cells[self._inputs[0]] = [[None if number != number else number for number in row] for row in rows]
+        cells[self._inputs[0]] = example.image.tolist() if isinstance(example, Captioned) else _listed(example.values)
         if getattr(example, example.blank) is not None or self._blank in cells:
             before = cells.get(self._blank)
             cells[self._blank] = (
-                example.transcript if isinstance(example, Speech) else self._put_label(example.label, before)
+                self._put_label(example.label, before)
+                if isinstance(example, Signal)
+                else getattr(example, example.blank)
             )
         return cells | {self._column(field): value for field, value in self._put_prediction(example).items()}
 
@@ -147,7 +154,7 @@ class JSONLines(Table):
             return ({} if sure is None else {"confidence": sure}) | {"probabilities": found}
         if isinstance(example, TaggedTokens) and example.confidence is not None:
             return {"confidence": [round(float(figure), 6) for figure in example.confidence]}
-        if isinstance(example, (Pair, Question, Speech)):
+        if isinstance(example, (Pair, Question, Speech, Captioned)):
             return _scores(example)
         return {}
 
@@ -178,6 +185,12 @@ def _numbers(value: Any) -> np.ndarray:
     return found.reshape(len(value), len(value[0]) if value else 0)
 
 
+def _listed(values: np.ndarray) -> list[list[Any]]:
+    """Of each step its numbers, None where one is missing."""
+    rows = (values + 0 if values.dtype.kind == "b" else values).tolist()
+    return [[None if number != number else number for number in row] for row in rows]
+
+
 def _one_label(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -186,7 +199,7 @@ def _one_label(value: Any) -> str:
     raise BadData(f"the label is {kind(value)} where a string or a list of strings is expected")
 
 
-def _scores(example: Pair | Question | Speech) -> dict[str, Any]:
+def _scores(example: Pair | Question | Speech | Captioned) -> dict[str, Any]:
     scores: dict[str, Any] = {} if example.score is None else {"score": round(float(example.score), 6)}
     if example.alternatives is not None:
         others = [{example.blank: text, "score": round(float(score), 6)} for text, score in example.alternatives]

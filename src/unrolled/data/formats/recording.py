@@ -1,5 +1,7 @@
 """A single recording: sound, a picture, an array of numbers (`media/`). Its file is the example, without a label.
 
+Of what is to be captioned it is a picture, or the features of one.
+
 It is read to be predicted. What is to be learnt from stands in a table, beside the label (`--set values=path`), and so
 does what was predicted, where it is written.
 """
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from unrolled.data import recordings
+from unrolled.data.captions import Captioned, seen
 from unrolled.data.examples import Example, Origin, Signal, Speech
 from unrolled.data.formats._tables import Row
 from unrolled.data.formats.base import Format
@@ -21,12 +24,16 @@ class Recording(Format):
     """One example a file."""
 
     suffixes: ClassVar[tuple[str, ...]] = tuple(recordings.suffixes())
-    holds: ClassVar[tuple[type[Example], ...]] = (Signal, Speech)
+    holds: ClassVar[tuple[type[Example], ...]] = (Signal, Speech, Captioned)
     annotated: ClassVar[bool] = False
     streamed: ClassVar[bool] = False
     binary: ClassVar[bool] = True
 
     def read(self, path: str | Path) -> Iterator[Example]:
+        if self.example_type is Captioned:
+            kept = Row((self.columns.get("image", "image"),), (str(path),))
+            yield Captioned(image=seen(path), origin=Origin(path, 1), rest=kept)
+            return
         found = recordings.recorded(path)
         rest = Row((self.columns.get("values", "values"),), (str(path),))
         kind = Speech if self.example_type is Speech else Signal

@@ -6,9 +6,10 @@ Grey pictures have one number a pixel, others red, green and blue, from 0 to 255
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unrolled.data.media.base import Medium, Recorded
 from unrolled.errors import BadData, MissingExtra
@@ -20,21 +21,33 @@ class Picture(Medium):
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 
     def read(self, path: Path) -> Recorded:
-        try:
-            from PIL import Image
-        except ImportError:
-            raise MissingExtra("pillow", extra="pictures", need="reading pictures") from None
-        try:
-            with Image.open(path) as picture:
-                picture.load()
-                grey = picture.mode in ("1", "L", "I;16", "I", "F") and "transparency" not in picture.info
-                if not grey:
-                    over = picture.convert("RGBA")
-                    picture = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-                values = np.asarray(picture.convert("L" if grey else "RGB"))
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-            raise BadData(f"not a picture that can be read: {_reason(error, path)}", path) from None
+        values = pixels(path)
         return Recorded(values.reshape(len(values), -1))
+
+
+def pixels(path: Path) -> NDArray[np.uint8]:
+    """The picture in a file, (height, width, channels): 1 of grey, or 3. Raises as `Picture.read`."""
+    library = pillow("reading pictures")
+    try:
+        with library.open(path) as picture:
+            picture.load()
+            grey = picture.mode in ("1", "L", "I;16", "I", "F") and "transparency" not in picture.info
+            if not grey:
+                over = picture.convert("RGBA")
+                picture = library.alpha_composite(library.new("RGBA", over.size, "white"), over)
+            values = np.asarray(picture.convert("L" if grey else "RGB"))
+    except (OSError, SyntaxError, ValueError, EOFError, library.DecompressionBombError) as error:
+        raise BadData(f"not a picture that can be read: {_reason(error, path)}", path) from None
+    return values.reshape(*values.shape[:2], -1)
+
+
+def pillow(need: str) -> Any:
+    """Pillow's module of pictures. need: what it is needed for. Raises `MissingExtra` where it is not installed."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtra("pillow", extra="pictures", need=need) from None
+    return Image
 
 
 def _reason(error: BaseException, path: Path) -> str:
