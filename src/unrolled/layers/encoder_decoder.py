@@ -30,7 +30,7 @@ from unrolled.layers.bridge import Bridge
 from unrolled.layers.coverage import coverage_loss
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
-from unrolled.layers.encoder import Encoder, padded, vector
+from unrolled.layers.encoder import Encoder, Heard, padded, vector
 from unrolled.layers.encoder_decoder_options import EncoderDecoderOptions
 from unrolled.layers.memory import Copies, DecoderState, Memory
 from unrolled.layers.multihead import MultiHead
@@ -61,22 +61,24 @@ class EncoderDecoder(nn.Module):
     >>> logits, state = network.step(torch.tensor([1, 1]), memory.state, memory)
     >>> logits.shape
     torch.Size([2, 30])
+
+    Args:
+        options: see there.
+        heard: what stands in the encoder's place, where annotations are made elsewhere; the options of the encoder then
+            do not count. None: an encoder of ids.
+
+    Raises `BadOption` for options that need an encoder of ids where there is none.
     """
 
-    def __init__(self, options: EncoderDecoderOptions) -> None:
+    def __init__(self, options: EncoderDecoderOptions, heard: Heard | None = None) -> None:
         super().__init__()
         o = self.options = options
+        if heard is not None and (o.vector == "every" or o.tied == "all"):
+            raise BadOption(
+                "annotations that are made elsewhere have neither an encoder vector nor a source's embedding"
+            )
         self.target = Embedding(o.target_words, o.target_size)
-        source = self.target if o.tied == "all" else Embedding(o.source_words, o.source_size)
-        stack = make_stack(
-            o.source_size,
-            _maker(o, o.encoder_hidden),
-            layers=o.encoder_layers,
-            directions=o.directions,
-            connections=o.connections,
-            dropout=o.dropout,
-        )
-        self.encoder = Encoder(source, stack, o.embedding_dropout)
+        self.encoder = _encoder(o, self.target) if heard is None else heard
         self.decoder = _decoder(o, self.encoder)
         cells: Any = self.decoder.cells
         self.bridge = Bridge(o.bridge, self.encoder, list(cells))
@@ -93,7 +95,7 @@ class EncoderDecoder(nn.Module):
         """Read sources.
 
         Args:
-            sources: data (elements,), long.
+            sources: data (elements,), long; where annotations are made elsewhere, these, data (elements, features).
             copied: (elements,), long, packed as the sources are: the target word that is said where this element is
                 copied. From `target_words` on it is one that the vocabulary has not, numbered within the batch. Needed
                 where copying is on, and only there.
@@ -297,7 +299,21 @@ def attention_of(state: DecoderState) -> Tensor:
     return state.weights
 
 
-def _decoder(o: EncoderDecoderOptions, encoder: Encoder) -> StackedDecoder:
+def _encoder(o: EncoderDecoderOptions, target: Embedding) -> Encoder:
+    """target: the decoder's table."""
+    source = target if o.tied == "all" else Embedding(o.source_words, o.source_size)
+    stack = make_stack(
+        o.source_size,
+        _maker(o, o.encoder_hidden),
+        layers=o.encoder_layers,
+        directions=o.directions,
+        connections=o.connections,
+        dropout=o.dropout,
+    )
+    return Encoder(source, stack, o.embedding_dropout)
+
+
+def _decoder(o: EncoderDecoderOptions, encoder: Encoder | Heard) -> StackedDecoder:
     make, memory = _maker(o, o.hidden_size), encoder.output_size
     like = make(1)  # for the sizes of what such a cell gives and of its state
     hidden, query = like.output_size, states.leaves(like.initial_state(1))[0].shape[1]
