@@ -25,6 +25,7 @@ from unrolled.decoding.constraints import Constraints
 from unrolled.decoding.greedy import greedy
 from unrolled.decoding.hypothesis import Hypothesis
 from unrolled.decoding.prefixes import Text
+from unrolled.decoding.ranking import Ranking
 from unrolled.errors import BadOption
 from unrolled.layers.encoder import Heard
 from unrolled.layers.encoder_decoder import EncoderDecoder
@@ -44,9 +45,8 @@ class Attention(Transcribing):
     def __init__(self, symbols: Vocabulary, heard: int, options: Mapping[str, Any]) -> None:
         super().__init__(symbols, heard, options)
         o, self.end = options, len(symbols)
-        for name, fits in (("label_smoothing", 0 <= o["label_smoothing"] < 1), ("ctc_share", 0 <= o["ctc_share"] < 1)):
-            if not fits:
-                raise BadOption(f"{name} must be a share from 0 up to 1, not {o[name]}")
+        if not 0 <= o["ctc_share"] < 1:
+            raise BadOption(f"ctc_share must be in [0, 1), not {o['ctc_share']}")
         if o["longest_said"] < 1:
             raise BadOption(f"longest_said must be 1 or more, not {o['longest_said']}")
         if o["attention"] == "none":
@@ -105,8 +105,8 @@ class Attention(Transcribing):
         }  # fmt: skip
         found: list[list[Hypothesis]]
         if how.beam == 1:
-            said = greedy(step, state, memory, **given)
-            found = [[h._replace(score=h.log_probability / (len(h.tokens) + 1) ** penalty)] for h in said]
+            said, ranking = greedy(step, state, memory, **given), Ranking("length", penalty)
+            found = [[h._replace(score=ranking.score(h.log_probability, len(h.tokens) + h.finished))] for h in said]
         else:
             found = beam(step, state, memory, width=how.beam, best=how.best, length_penalty=penalty, **given)
         return [[Text(h.tokens, float(h.score), h.log_probability) for h in row] for row in found]
