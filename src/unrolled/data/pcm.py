@@ -29,9 +29,7 @@ class Samples:
     Args:
         rate: samples a second that are expected.
         where: the bytes come from, for messages.
-        waiting: what another one left, to go on from there.
-        channels: the same.
-        left: the same.
+        waiting, channels, left: of another one, to go on from there.
 
     Attributes:
         waiting: bytes that are not a whole sample yet, or not a whole header.

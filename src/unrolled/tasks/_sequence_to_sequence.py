@@ -73,7 +73,7 @@ class Batch(NamedTuple):
     beyond: tuple[str, ...]
 
 
-class Transducer(Task):
+class SequenceToSequence(Task):
     """See the top of the file. Vocabularies and tokenisers are `source` and `target`."""
 
     deciding = Searching
