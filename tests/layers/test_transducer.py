@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from unrolled.cells.base import Cell
+from unrolled.layers import transducer
 from unrolled.layers.stack import make_cell, make_stack
 from unrolled.layers.transducer import TransducerNetwork, TransducerSizes
 from unrolled.lookup import names
@@ -68,6 +69,28 @@ def test_the_loss_is_that_of_the_equations() -> None:
         last = len(f) - 1, len(g) - 1
         expected = -(a[last] * log_p[last][network.blank].exp()).log()
         torch.testing.assert_close(found[row], expected)
+
+
+@pytest.mark.parametrize("places", [1, 10, 14])
+def test_some_rows_at_a_time_give_the_losses_and_gradients_of_all_at_once(
+    places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[list[Tensor]] = []
+    weights = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
+    for most in (10_000, places):
+        monkeypatch.setattr(transducer, "AT_ONCE", most)
+        network, seen = made(), list[int]()
+        network.softmax.register_forward_hook(lambda _, given, __, seen=seen: seen.append(len(given[0])))
+        losses = network.losses(heard(), targets())
+        assert all(size <= max(most, 10) for size in seen)
+        assert sum(seen) == 2 * 3 + 5 * 2 + 3 * 1
+        (losses @ weights).backward()
+        with torch.no_grad():
+            assert torch.equal(network.losses(heard(), targets()), losses)
+        found.append([losses.detach(), *(p.grad for p in network.parameters() if p.grad is not None)])
+    assert len(found[0]) == len(found[1]) == 1 + len(list(made().parameters()))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_something_is_dropped_in_training_alone() -> None:

@@ -6,17 +6,20 @@ arXiv:1303.5778, eq. 14 to 17.
     P(k | t, u)       softmax(W tanh(f_t + g_u) + c)
 
 P is over the symbols and the blank, which says that nothing more is said at this time. W_f and W_g are applied to each
-time and to each symbol once, however many places (t, u) read them.
+time and to each symbol once, however many places (t, u) read them. What the places themselves hold, T times U of them a
+row, would outgrow the memory with many long rows: it is there for some rows at a time, and made anew for the gradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
+from torch.utils.checkpoint import checkpoint
 
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
@@ -24,6 +27,9 @@ from unrolled.layers.recurrent import Stack
 from unrolled.layers.softmax import Softmax
 from unrolled.layers.transducer_loss import transducer_loss
 from unrolled.state import State
+
+AT_ONCE = 1 << 17
+"""Places (t, u) that are there at the same time, or one row's."""
 
 
 class TransducerSizes(NamedTuple):
@@ -74,6 +80,20 @@ class TransducerNetwork(nn.Module):
     def losses(self, outputs: PackedSequence, targets: Sequence[Tensor]) -> Tensor:
         """-log P of each row's transcript, (rows,), in the caller's order. Arguments as `hear` and `read`."""
         heard, said = self.hear(outputs), self.read(targets)
+        groups, room = list[list[int]](), 0
+        for row, (f, g) in enumerate(zip(heard, said, strict=True)):
+            room -= len(f) * len(g)
+            if room < 0:
+                groups, room = [*groups, []], AT_ONCE - len(f) * len(g)
+            groups[-1].append(row)
+        sides = [[[side[row] for row in group] for side in (heard, said, targets)] for group in groups]
+        if len(groups) == 1 or not torch.is_grad_enabled():
+            return torch.cat([self._losses(*each) for each in sides])
+        again = partial(checkpoint, self._losses, use_reentrant=False, preserve_rng_state=False)
+        return torch.cat([again(*each) for each in sides])
+
+    def _losses(self, heard: Sequence[Tensor], said: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+        """Of some rows."""
         places = [(f.unsqueeze(1) + g).flatten(0, 1) for f, g in zip(heard, said, strict=True)]
         logits = self.softmax(torch.cat(places).tanh())
         return transducer_loss(logits, targets, [len(f) for f in heard], self.blank)
