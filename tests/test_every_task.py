@@ -318,9 +318,13 @@ def has(task: Task, place: str) -> bool:
     return place in dict(task.named_modules())
 
 
+PLACES = ("output", "network.encoder.dropout", "network.heard", "network.vectors")
+"""Where what was read is given on: a layer, the first that a task has, that all its answers and its loss go through."""
+
+
 def test_laws_catch_a_task_whose_batch_mates_matter(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     task = made(name)
-    places = [place for place in ("output", "network.encoder.dropout", "network.vectors") if has(task, place)]
+    places = [place for place in PLACES if has(task, place)]
     last = task.get_submodule(places[0])
     honest = last.forward
 

@@ -156,6 +156,15 @@ def test_a_file_brings_back_what_was_saved(tmp_path_factory: pytest.TempPathFact
     assert same(states.load(path), plain(state))
 
 
+def test_a_tensor_of_nothing_is_saved_in_its_shape_and_type(tmp_path: Path) -> None:
+    state = {"a": torch.zeros(0), "b": torch.zeros(0, 3, dtype=torch.int64), "c": torch.ones(2, 0)}
+    states.save(state, tmp_path / "state")
+    found = states.load(tmp_path / "state")
+    assert {name: (leaf.shape, leaf.dtype) for name, leaf in found.items()} == {
+        name: (leaf.shape, leaf.dtype) for name, leaf in state.items()
+    }
+
+
 def test_a_named_tuple_stays_one() -> None:
     state = Pair(torch.zeros(2, 3), torch.ones(2, 3))
     assert isinstance(states.select(state, torch.tensor([1])), Pair)

@@ -180,7 +180,10 @@ def stream(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
-    """Read standard input element by element, and answer at each, in constant memory."""
+    """Read standard input element by element, and answer at each, in constant memory.
+
+    A transcriber hears it: samples of 16 bits at the model's rate, one channel, or what a WAV file holds.
+    """
     from unrolled import api, console_language
 
     console_language.stream(api.load(model), state, pairs(options), as_json=as_json)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from unrolled import state as states
 from unrolled.api import Model
-from unrolled.data.pieces import Bytes, pieces
+from unrolled.data.pieces import Bytes, bytes_in_pieces, pieces
 
 
 def print_generated(prompt: str, texts: Iterable[Iterable[str]], *, as_json: bool) -> None:
@@ -35,9 +35,10 @@ def stream(model: Model, kept: Path | None, options: Mapping[str, Any], *, as_js
     saved = None if kept is None or not kept.exists() else states.load(kept)
     streamer = model.stream(saved, **options)
     show = partial(_show_answer, as_json=as_json)
+    given = cast(Bytes, sys.stdin.buffer)
     with contextlib.suppress(KeyboardInterrupt):
-        for text in pieces(cast(Bytes, sys.stdin.buffer)):
-            for answer in streamer.read(text):
+        for piece in bytes_in_pieces(given) if streamer.hears else pieces(given):
+            for answer in streamer.read(piece):
                 show(answer)
             sys.stdout.flush()
     for answer in streamer.finish():

@@ -173,7 +173,7 @@ class Model:
         return self.task.compare(text, alternatives)
 
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
-        """What answers element by element while a text comes in pieces, in constant memory.
+        """What answers element by element while a text, or sound, comes in pieces, in constant memory.
 
         Args:
             saved: the `state` of another one, to go on from there (`unrolled.state.save` and `load` keep it in a file).

@@ -134,7 +134,8 @@ def _checksum(structure: str, tensors: Sequence[Tensor]) -> str:
     digest = hashlib.sha256(structure.encode())
     for leaf in tensors:
         digest.update(f"{leaf.dtype}{tuple(leaf.shape)}".encode())
-        digest.update(leaf.reshape(-1).view(torch.uint8).numpy().tobytes())
+        if leaf.numel():  # torch does not view nothing as bytes
+            digest.update(leaf.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

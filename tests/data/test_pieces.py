@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from unrolled.data.pieces import pieces
+from unrolled.data.pieces import bytes_in_pieces, pieces
 from unrolled.errors import BadData
 
 
@@ -55,3 +55,9 @@ def test_a_byte_that_is_not_utf8_is_named(size: int) -> None:
 def test_a_character_that_the_end_cuts_off_is_named() -> None:
     with pytest.raises(BadData, match="not UTF-8: byte 0xe2 at position 3"):
         list(pieces(io.BytesIO(b"ab\xe2\x82")))
+
+
+def test_bytes_come_as_they_are_until_there_are_no_more() -> None:
+    assert list(bytes_in_pieces(Parts([b"\xff\r", b"\n"]))) == [b"\xff\r", b"\n"]
+    assert list(bytes_in_pieces(io.BytesIO(b"\r\n"))) == [b"\r\n"]
+    assert list(bytes_in_pieces(Parts([]))) == []

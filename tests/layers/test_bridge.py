@@ -13,9 +13,10 @@ from unrolled import state as states
 from unrolled.cells.base import Cell
 from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
+from unrolled.errors import BadOption
 from unrolled.layers.bridge import Bridge
 from unrolled.layers.embedding import Embedding
-from unrolled.layers.encoder import Encoder, padded
+from unrolled.layers.encoder import Encoder, Heard, padded
 from unrolled.layers.stack import make_stack
 
 CELLS: dict[str, Any] = {"gru": GRU, "lstm": LSTM}
@@ -98,3 +99,19 @@ def test_a_state_stays_nested_as_the_cell_has_it() -> None:
         one = encoder(kind, directions="forward")
         _, _, (state,) = run(Bridge("learnt", one, [CELLS[kind](5, 4)]), one)
         assert isinstance(state, nested)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_without_final_states_a_decoder_begins_at_the_mean_or_at_nothing(kind: str) -> None:
+    heard, cells = Heard(4), [CELLS[kind](3, 2), CELLS[kind](2, 2)]
+    outputs, final = heard(pack_sequence([torch.randn(n, 4) for n in (3, 2)]))
+    bridge = Bridge("mean", heard, cells)
+    mean = torch.stack([row.mean(0) for row in torch.nn.utils.rnn.unpack_sequence(outputs)])
+    made = states.leaves(bridge(outputs, final))
+    assert len(made) == len(list(bridge.maps)) == 2 * len(states.leaves(cells[0].initial_state(1)))
+    for leaf, apply in zip(made, bridge.maps, strict=True):
+        torch.testing.assert_close(leaf, apply(mean).tanh())
+    assert all(not leaf.any() for leaf in states.leaves(Bridge("zero", heard, cells)(outputs, final)))
+    for needy in ("last", "learnt"):
+        with pytest.raises(BadOption, match=f"there are no final states for a bridge of kind '{needy}'"):
+            Bridge(needy, heard, cells)

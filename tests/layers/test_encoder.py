@@ -10,7 +10,7 @@ from unrolled import state as states
 from unrolled.cells.gru import GRU
 from unrolled.cells.lstm import LSTM
 from unrolled.layers.embedding import Embedding
-from unrolled.layers.encoder import Encoder, padded, vector
+from unrolled.layers.encoder import Encoder, Heard, padded, vector
 from unrolled.layers.recurrent import Bidirectional, Recurrent, Residual
 from unrolled.layers.stack import make_stack
 
@@ -61,3 +61,14 @@ def test_a_residual_layer_stands_where_sizes_allow_it() -> None:
     assert kinds == [Bidirectional, Residual, Residual]
     plain = make_stack(4, lambda n: GRU(n, 4), layers=2, directions="forward", connections="plain", dropout=0.0)
     assert [type(layer) for layer in plain.layers] == [Recurrent, Recurrent]
+
+
+def test_what_was_heard_elsewhere_is_given_on_as_it_is_and_dropped_in_training() -> None:
+    x = pack_sequence([torch.ones(n, 3) for n in (2, 4)], enforce_sorted=False)
+    heard = Heard(3, 0.5)
+    assert (heard.output_size, heard.state_sizes()) == (3, [])
+    outputs, final = heard.eval()(x)
+    assert torch.equal(outputs.data, x.data)
+    assert final == ()
+    torch.manual_seed(1)
+    assert not torch.equal(heard.train()(x).outputs.data, x.data)

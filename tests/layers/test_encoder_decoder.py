@@ -14,7 +14,9 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from unrolled import state as states
 from unrolled.errors import BadOption
+from unrolled.layers.encoder import Heard
 from unrolled.layers.encoder_decoder import EncoderDecoder, attention_of
+from unrolled.layers.encoder_decoder_options import EncoderDecoderOptions
 from unrolled.unroll import fused
 
 ATTENTIONS = ("additive", "dot", "general", "concat", "multihead")
@@ -367,3 +369,24 @@ def test_it_learns_to_turn_sequences_round(
             loss.backward()
             optimizer.step()
         assert loss.item() < 0.15, options
+
+
+@pytest.mark.parametrize("attention", ["additive", "multihead"])
+@pytest.mark.parametrize("place", ["before", "between", "after"])
+def test_of_annotations_that_are_made_elsewhere_steps_give_what_the_whole_gives(attention: str, place: str) -> None:
+    torch.manual_seed(1)
+    sizes: dict[str, Any] = {"source_words": 1, "target_words": 6, "target_size": 3, "hidden_size": 4, "heads": 2}
+    options = EncoderDecoderOptions(
+        **sizes, attention_size=4, layers=2, bridge="mean", attention=attention, place=place
+    )
+    one = EncoderDecoder(options, Heard(5)).double().eval()
+    x = pack_sequence([torch.randn(n, 5, dtype=torch.float64) for n in (4, 7)], enforce_sorted=False)
+    before = pack_sequence([torch.tensor([5, 1, 2]), torch.tensor([5, 0, 3])])
+    memory = one.encode(x)
+    whole = torch.cat(list(one.logits(memory, before))).unflatten(0, (3, 2))
+    state = memory.state
+    for tokens, expected in zip(before.data.view(3, 2), whole, strict=True):
+        logits, state = one.step(tokens, state, memory)
+        torch.testing.assert_close(logits, expected)
+    with pytest.raises(BadOption, match="made elsewhere have neither an encoder vector nor a source's embedding"):
+        EncoderDecoder(EncoderDecoderOptions(**sizes, vector="every", bridge="mean"), Heard(5))

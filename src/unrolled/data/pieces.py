@@ -1,4 +1,4 @@
-r"""UTF-8 text of a stream in pieces, each as soon as it is there: not line by line, since a line may have no end.
+r"""A stream, UTF-8 text or bytes, in pieces, each as soon as it is there: not by lines, since a line may have no end.
 
 As in files only "\n" ends a line, and "\r\n" is taken as one.
 """
@@ -39,3 +39,9 @@ def pieces(file: Bytes, where: str = "standard input") -> Iterator[str]:
         text = text.removesuffix(kept).replace("\r\n", "\n")
         if text:
             yield text
+
+
+def bytes_in_pieces(file: Bytes) -> Iterator[bytes]:
+    """As they come."""
+    while found := file.read1(AT_ONCE):
+        yield found

@@ -59,6 +59,15 @@ class Spectra:
         """Samples of a frame."""
         return int(self.rate * FRAME / 1000)
 
+    @property
+    def stride(self) -> int:
+        """Samples from the beginning of a frame to that of the next."""
+        return int(self.rate * 0.001 * self.shift)
+
+    def seconds(self, frames: int) -> float:
+        """How long so many frames are."""
+        return ((frames - 1) * self.stride + self.shortest) / self.rate
+
     def of(self, samples: NDArray[Any], rate: float | None = None) -> NDArray[np.float32]:
         """The features of a recording, (frames, bands).
 

@@ -13,28 +13,10 @@ blank the same symbol can come again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
+from unrolled.decoding.prefixes import Language, Prefix, Real, Text, said_next, speak
 from unrolled.errors import BadOption
-
-Real = NDArray[np.float64]
-
-
-class Text(NamedTuple):
-    """symbols: of a text; score: what it was ranked by; log_probability: of the paths that were summed."""
-
-    symbols: tuple[int, ...]
-    score: float
-    log_probability: float
-
-
-Language = Callable[[Sequence[int], Any], tuple[Real, list[Any]]]
-"""A model of the symbols: (the last symbol of each prefix, -1 for none; the state of each before it, None for none) ->
-log-probabilities of what comes next, (prefixes, symbols and the end), and the state of each after it."""
 
 
 def best_path(log_p: Real, blank: int) -> Text:
@@ -52,35 +34,6 @@ def best_path(log_p: Real, blank: int) -> Text:
     symbols = tuple(path[changed & (path != blank)].tolist())
     score = float(log_p.max(axis=1).sum())
     return Text(symbols, score, score)
-
-
-class _Prefix:
-    """A text that may go on, one node of a tree. A prefix that left the beam and came again is the same node."""
-
-    __slots__ = ("children", "language", "last", "parent", "spoken", "state")
-
-    def __init__(self, parent: _Prefix | None, last: int) -> None:
-        self.parent, self.last = parent, last
-        self.children: dict[int, _Prefix] = {}
-        self.spoken = 0.0
-        """The language model's log-probability of it, weighed, and its bonus."""
-        self.language: Real | None = None
-        """Of what may come next."""
-        self.state: Any = None
-
-    def child(self, symbol: int) -> _Prefix:
-        found = self.children.get(symbol)
-        if found is None:
-            found = self.children[symbol] = _Prefix(self, symbol)
-        return found
-
-    def symbols(self) -> tuple[int, ...]:
-        found = []
-        node: _Prefix = self
-        while node.parent is not None:
-            found.append(node.last)
-            node = node.parent
-        return tuple(reversed(found))
 
 
 def prefix_beam(
@@ -107,11 +60,11 @@ def prefix_beam(
     """
     if beam < 1:
         raise BadOption(f"beam must be 1 or more, not {beam}")
-    kept, ending, other = [_Prefix(None, -1)], np.zeros(1), np.full(1, -np.inf)
+    kept, ending, other = [Prefix(None, -1)], np.zeros(1), np.full(1, -np.inf)
     for now in log_p:
-        _speak(kept, language)
+        speak(kept, language)
         spoken = np.array([prefix.spoken for prefix in kept])
-        next_spoken = _said_next(kept, spoken, len(now), weight, bonus)
+        next_spoken = said_next(kept, len(now), weight, bonus)
         stay_ending, stay_other, more = _gone_on(kept, ending, other, now, blank)
         ranked = np.concatenate([np.logaddexp(stay_ending, stay_other) + spoken, (more + next_spoken).ravel()])
         chosen = np.argsort(-ranked, kind="stable")[:beam]
@@ -125,15 +78,13 @@ def prefix_beam(
         kept = following
         ending = np.concatenate([stay_ending[stay], np.full(len(go), -np.inf)])
         other = np.concatenate([stay_other[stay], more.ravel()[go]])
-    _speak(kept, language)
-    found = []
-    for prefix, log_probability in zip(kept, np.logaddexp(ending, other).tolist(), strict=True):
-        closing = 0.0 if prefix.language is None else weight * float(prefix.language[-1])
-        found.append(Text(prefix.symbols(), log_probability + prefix.spoken + closing, log_probability))
+    speak(kept, language)
+    totals = np.logaddexp(ending, other).tolist()
+    found = [prefix.text(total, weight) for prefix, total in zip(kept, totals, strict=True)]
     return sorted(found, key=lambda text: -text.score)
 
 
-def _gone_on(kept: list[_Prefix], ending: Real, other: Real, now: Real, blank: int) -> tuple[Real, Real, Real]:
+def _gone_on(kept: list[Prefix], ending: Real, other: Real, now: Real, blank: int) -> tuple[Real, Real, Real]:
     """The sums after one more step: of each prefix itself, by a blank and not, and with each symbol behind it,
     (prefixes, symbols and the blank).
     """
@@ -152,26 +103,3 @@ def _gone_on(kept: list[_Prefix], ending: Real, other: Real, now: Real, blank: i
             stay_other[k] = np.logaddexp(stay_other[k], more[before, prefix.last])
             more[before, prefix.last] = -np.inf
     return total + now[blank], stay_other, more
-
-
-def _said_next(kept: list[_Prefix], spoken: Real, width: int, weight: float, bonus: float) -> Real:
-    """What each prefix with each symbol behind it would have `spoken`, (prefixes, symbols and the blank)."""
-    found = np.repeat(spoken[:, None] + bonus, width, axis=1)
-    said = [prefix.language for prefix in kept if prefix.language is not None]
-    if said:
-        # In place of the blank stands the end, which is no symbol to go on by.
-        found += weight * np.stack(said)
-    return found
-
-
-def _speak(kept: list[_Prefix], language: Language | None) -> None:
-    """Ask the language model about the prefixes that it has not met."""
-    new = [prefix for prefix in kept if prefix.language is None] if language is not None else []
-    if not new:
-        return
-    assert language is not None
-    said, states = language(
-        [prefix.last for prefix in new], [None if p.parent is None else p.parent.state for p in new]
-    )
-    for prefix, log_p, state in zip(new, said, states, strict=True):
-        prefix.language, prefix.state = log_p, state

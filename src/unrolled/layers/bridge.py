@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from unrolled import state as states
 from unrolled.cells.base import Cell, State
+from unrolled.errors import BadOption
 from unrolled.layers.encoder import SourceEncoder
 from unrolled.layers.linear import Linear
 from unrolled.layers.pooling import Mean
@@ -35,6 +36,8 @@ class Bridge(nn.Module):
         kind: see above.
         encoder: whose states come in.
         cells: the decoder's, bottom first.
+
+    Raises `BadOption` for a kind that reads final states where the encoder has none.
     """
 
     def __init__(
@@ -43,14 +46,16 @@ class Bridge(nn.Module):
         super().__init__()
         self.kind = kind
         given = encoder.state_sizes()
+        if not given and kind not in ("mean", "zero"):
+            raise BadOption(f"there are no final states for a bridge of kind {kind!r}: take 'mean' or 'zero'")
         self.shapes = [cell.initial_state(1) for cell in cells]
         # One layer of the encoder for each of the decoder's, topmost to topmost.
         self.layers = [max(len(given) - len(cells) + k, 0) for k in range(len(cells))]
         self.mean, self.maps = Mean(), nn.ModuleList()
         for layer, shape in zip(self.layers, self.shapes, strict=True):
             for place, leaf in enumerate(states.leaves(shape)):
-                whole = kind in ("mean", "zero")
-                size = encoder.output_size if whole else sum(direction[place] for direction in given[layer])
+                reads_states = kind not in ("mean", "zero")
+                size = sum(d[place] for d in given[layer]) if reads_states else encoder.output_size
                 self.maps.append(self._map(size, leaf.shape[1]))
 
     def _map(self, size: int, wanted: int) -> nn.Module:

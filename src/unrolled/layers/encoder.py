@@ -80,6 +80,30 @@ class Encoder(SourceEncoder):
         return tuple(state) if isinstance(layer, Bidirectional) else (state,)
 
 
+class Heard(SourceEncoder):
+    """In the place of an `Encoder`, where what attention looks at is made elsewhere, of sound for one, not of ids.
+
+    It has no final states: a decoder begins at 0, or from the mean of all annotations.
+
+    Args:
+        size: features of an annotation.
+        dropout: the probability with which a feature of the annotations is dropped, for a whole row.
+    """
+
+    def __init__(self, size: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = LockedDropout(dropout)
+        self.output_size = size
+
+    def forward(self, annotations: PackedSequence) -> Encoded:
+        """annotations: data (elements, features)."""
+        return Encoded(self.dropout(annotations), ())
+
+    def state_sizes(self) -> list[list[list[int]]]:
+        """There are none."""
+        return []
+
+
 def vector(final: tuple[tuple[State, ...], ...]) -> Tensor:
     """The encoder vector: the hidden state in which each direction of the topmost layer ends, (batch, features)."""
     return torch.cat([states.leaves(state)[0] for state in final[-1]], dim=1)

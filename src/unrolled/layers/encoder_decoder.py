@@ -66,11 +66,17 @@ class EncoderDecoder(nn.Module):
         options: of its parts.
         encoder: what reads sources that are no ids, in place of the recurrences; then a source is what that takes, and
             the options of the encoder and of the source's words do not count.
+
+    Raises `BadOption` for options that need an encoder of ids, or its final states, where there are none.
     """
 
     def __init__(self, options: EncoderDecoderOptions, encoder: SourceEncoder | None = None) -> None:
         super().__init__()
         o = self.options = options
+        if encoder is not None and (o.tied == "all" or (o.vector == "every" and not encoder.state_sizes())):
+            raise BadOption(
+                "annotations that are made elsewhere have neither an encoder vector nor a source's embedding"
+            )
         self.target = Embedding(o.target_words, o.target_size)
         self.encoder = _encoder(o, self.target) if encoder is None else encoder
         self.decoder = _decoder(o, self.encoder)

@@ -130,17 +130,25 @@ class NumberReader(nn.Module):
 
     def encode(self, example: Signal, target: Any) -> Encoded:
         """Raises `BadData` for numbers that the network does not read."""
-        values = _read(example, self.size, self.sound, missing=self.missing).astype(np.float64)
-        with np.errstate(over="ignore"):
-            scaled = ((values - self.means) / self.deviations).astype(np.float32)
+        scaled = self.scaled(_read(example, self.size, self.sound, missing=self.missing))
         if np.isinf(scaled).any():
             place = int(np.isinf(scaled).any(1).argmax()) + 1
             raise example.problem(f"a number at step {place} is too far from all that training had")
-        if self.stacked > 1:
-            short = -len(scaled) % self.stacked
-            scaled = np.concatenate([scaled, np.repeat(scaled[-1:], short, axis=0)])
-            scaled = scaled.reshape(-1, self.stacked * self.size)
-        return Encoded(scaled, target)
+        return Encoded(self.as_one(scaled), target)
+
+    def scaled(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Numbers as the network reads them. values: (steps, features)."""
+        with np.errstate(over="ignore"):
+            found: NDArray[np.float32] = ((values.astype(np.float64) - self.means) / self.deviations).astype(np.float32)
+        return found
+
+    def as_one(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """So many steps stacked as the options say, the last of them filled up with what it ends in."""
+        if self.stacked == 1:
+            return scaled
+        short = -len(scaled) % self.stacked
+        whole = np.concatenate([scaled, np.repeat(scaled[-1:], short, axis=0)])
+        return whole.reshape(-1, self.stacked * self.size)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
         """One packed batch. Rows keep their order through `sorted_indices`."""
@@ -176,6 +184,28 @@ class NumberReader(nn.Module):
 
     def initial_state(self, rows: int) -> State:
         return self.stack.initial_state(rows)
+
+    def read_on(self, values: NDArray[np.float32], state: State) -> tuple[Tensor, State]:
+        """Go on with one recording, without dropout. values: (steps, features), scaled and stacked, one step or more ->
+        the vectors, (steps, output), and the state after the last.
+        """
+        self.must_read_forward()
+        batch = self.collate([Encoded(values, None)])
+        x = batch.values._replace(data=self._vectors(batch))
+        outputs, state = self.stack(x, state)
+        skips = self.options.connections == "skip"
+        return torch.cat([outputs.data, x.data], dim=-1) if skips else outputs.data, state
+
+    def called(self, steps: int) -> tuple[str, ...]:
+        """What so many steps of the network are called: of sound the seconds up to their end, else their numbers."""
+        if self.sound is None:
+            return tuple(str(step + 1) for step in range(steps))
+        return tuple(f"{self.sound.seconds((step + 1) * self.stacked):.2f}" for step in range(steps))
+
+    def must_read_forward(self) -> None:
+        """Raise `BadOption` where what comes later is read, too."""
+        if self.options.directions == "both":
+            raise BadOption("what is read in both directions cannot stream: train with directions=forward")
 
 
 def reader_of(

@@ -20,7 +20,7 @@ from unrolled.layers.encoder_decoder import attention_of
 from unrolled.unroll import fused
 
 if TYPE_CHECKING:
-    from unrolled.tasks._transducer import Batch, Encoded, Transducer
+    from unrolled.tasks._sequence_to_sequence import Batch, Encoded, SequenceToSequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +73,14 @@ class Searching:
             raise BadOption(f"best must be 1 or more, not {self.best}")
 
 
-def search(task: Transducer, batch: Batch, how: Searching) -> list[list[tuple[str, float]]]:
+def search(task: SequenceToSequence, batch: Batch, how: Searching) -> list[list[tuple[str, float]]]:
     """For each row, in the caller's order, the texts that were found, the best first, each with its score."""
     # float32 is what is so anyhow: a precision that a caller has set around this is to hold.
     with nullcontext() if how.precision == "float32" else fused.precision(how.precision):
         return _texts(task, batch, how, _hypotheses(task, batch, how))
 
 
-def _hypotheses(task: Transducer, batch: Batch, how: Searching) -> list[list[Hypothesis]]:
+def _hypotheses(task: SequenceToSequence, batch: Batch, how: Searching) -> list[list[Hypothesis]]:
     memory = task.network.encode(batch.sources, batch.copied)
     given: dict[str, Any] = {
         "batch": len(batch.rows), "begin": task.begin, "end": task.end, "constraints": _constraints(task, batch, how),
@@ -106,7 +106,7 @@ def _hypotheses(task: Transducer, batch: Batch, how: Searching) -> list[list[Hyp
     return found
 
 
-def _constraints(task: Transducer, batch: Batch, how: Searching) -> Constraints:
+def _constraints(task: SequenceToSequence, batch: Batch, how: Searching) -> Constraints:
     def numbers(text: str) -> list[int]:
         return task.target.encode(task.target.tokeniser.tokens(text)).tolist()
 
@@ -124,7 +124,7 @@ def _constraints(task: Transducer, batch: Batch, how: Searching) -> Constraints:
 
 
 def _texts(
-    task: Transducer, batch: Batch, how: Searching, found: Sequence[Sequence[Hypothesis]]
+    task: SequenceToSequence, batch: Batch, how: Searching, found: Sequence[Sequence[Hypothesis]]
 ) -> list[list[tuple[str, float]]]:
     symbols, size = task.target.vocabulary.symbols, len(task.target.vocabulary)
     texts = []
@@ -140,7 +140,7 @@ def _texts(
 
 
 def _without_unknown(
-    task: Transducer, batch: Batch, row: int, hypothesis: Hypothesis, tokens: list[str], how: Searching
+    task: SequenceToSequence, batch: Batch, row: int, hypothesis: Hypothesis, tokens: list[str], how: Searching
 ) -> list[str]:
     """The tokens with something in the place of each unknown one.
 
@@ -158,7 +158,7 @@ def _without_unknown(
     return tokens
 
 
-def _word_at(task: Transducer, row: Encoded, place: int) -> str:
+def _word_at(task: SequenceToSequence, row: Encoded, place: int) -> str:
     """The whole word of the source that has a token at a place, of whatever pieces it is made."""
     begins = task.source.tokeniser.begins(row.tokens)
     first = place

@@ -33,7 +33,7 @@ class TextStreamer(Streamer):
         self, network: nn.Module, tokens: Callable[[str], list[str]], *, everywhere: bool, saved: State | None
     ) -> None:
         network.eval()
-        self.model = _fingerprint(network)
+        self.model = fingerprint(network)
         self.carried: dict[str, State] = {}
         if saved is None:
             self.cutter = Cutter(tokens, everywhere=everywhere)
@@ -73,7 +73,7 @@ class TextStreamer(Streamer):
                 yield found
 
 
-def _fingerprint(network: nn.Module) -> Tensor:
+def fingerprint(network: nn.Module) -> Tensor:
     """32 bytes that no other weights have."""
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():

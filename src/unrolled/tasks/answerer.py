@@ -19,11 +19,11 @@ from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadData
 from unrolled.layers.stack import CellName
 from unrolled.metrics.answers import answer_scores
+from unrolled.tasks._sequence_to_sequence import SequenceToSequence
 from unrolled.tasks._sides import CONTEXT, Cut, Joining, learn_sides
-from unrolled.tasks._transducer import Transducer
 
 
-class Answerer(Transducer):
+class Answerer(SequenceToSequence):
     """An answer to each question. The options are those of `Translator`, but for a few defaults.
 
     The cell is a GRU: on bAbI's first task it learns in ten epochs what an LSTM has not begun to learn by then.

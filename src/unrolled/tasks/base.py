@@ -52,15 +52,21 @@ class Loss:
 
 
 class Streamer(ABC):
-    """What answers element by element, while a text comes in pieces, in constant memory."""
+    """What answers element by element, while a text or sound comes in pieces, in constant memory.
+
+    Attributes:
+        hears: it reads bytes of sound, where others read text.
+    """
+
+    hears: ClassVar[bool] = False
 
     @abstractmethod
-    def read(self, text: str) -> Iterator[dict[str, Any]]:
-        """An answer for each element that the text so far makes certain: plain values by name, `element` first."""
+    def read(self, piece: Any) -> Iterator[dict[str, Any]]:
+        """An answer for each element that the pieces so far make certain: plain values by name, `element` first."""
 
     @abstractmethod
     def finish(self) -> Iterator[dict[str, Any]]:
-        """The answers that wait for what comes next, as if white space did."""
+        """The answers that wait for what comes next, as if white space did, or the recording ended."""
 
     @property
     @abstractmethod
@@ -182,7 +188,7 @@ class Task(nn.Module, ABC):
         raise NotImplementedError
 
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
-        """What answers element by element as text comes; for tasks that can.
+        """What answers element by element as text or sound comes; for tasks that can.
 
         Args:
             saved: of `Streamer.state`, to go on from there.

@@ -33,8 +33,8 @@ from unrolled.metrics.references import references_of
 from unrolled.metrics.translation import translation_scores
 from unrolled.tasks._moved import Moved, checked
 from unrolled.tasks._packing import packed, packing
+from unrolled.tasks._sequence_to_sequence import Encoded, SequenceToSequence
 from unrolled.tasks._sides import Cut, learn_target
-from unrolled.tasks._transducer import Encoded, Transducer
 
 BLOCKS = (32, 64, 128, 256)
 """Features of the blocks of convolutions, where nothing else is said."""
@@ -43,7 +43,7 @@ OF_PICTURES = ("encoder", "encoder_training", "encoder_weights", "size", "blocks
 """Options that stored features have no use for."""
 
 
-class Captioner(Transducer):
+class Captioner(SequenceToSequence):
     """A caption for each picture.
 
     Args:

@@ -1,69 +1,43 @@
-"""Speech to text: what is said in a recording, by connectionist temporal classification.
+"""Speech to text: what is said in a recording.
 
-    sound ──► bands ──► k frames as one ──► recurrences ──► at each step: a symbol, or the blank
+    sound ──► bands ──► k frames as one ──► recurrences ──► vectors ──► a kind of transcribing ──► symbols
 
-The network says a symbol or nothing at each step, and learns by itself when: the loss is that of all ways in which the
-transcript can be spread over the steps (Graves et al. 2006; with deep recurrences Graves, Mohamed & Hinton 2013,
-arXiv:1303.5778). A transcript is that of the best path, or found by a beam of prefixes, in which a language model may
-have its word.
+What reads a recording is the same for all; how a transcript comes of it is the `kind`, a file each in `transcribing/`:
+
+    ctc          at each step a symbol or none, whatever was said before (Graves et al. 2006)
+    transducer   at each step any number of symbols, each of which knows those before it (Graves 2012)
+    attention    the whole is heard, then said, with a look at the sound for each symbol (Chorowski et al. 2015)
+
+A transcript is that of the likeliest path, or found by a beam, in which a language model may have its word. The first
+two can transcribe while they hear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import ctc_loss
-from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from unrolled.data.examples import Speech
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
-from unrolled.decoding.ctc import Text, best_path, prefix_beam
 from unrolled.errors import BadData, BadOption, UnknownName
-from unrolled.layers.packed import at, lengths, to_padded
 from unrolled.layers.stack import CellName
-from unrolled.lookup import Trained
 from unrolled.metrics.edits import sequence_error_rate, symbol_error_rate, word_error_rate
+from unrolled.state import State
 from unrolled.tasks._numbers import Batch, Encoded, as_signal, number_reader, numeric
-from unrolled.tasks._spoken import SpokenLanguage
-from unrolled.tasks.base import NEVER_SEEN, Loss, Task
+from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
+from unrolled.tasks.transcribing.attention import Attention
+from unrolled.tasks.transcribing.base import Deciding, Transcribing
+from unrolled.tasks.transcribing.ctc import CTC
+from unrolled.tasks.transcribing.stream import SoundStreamer
+from unrolled.tasks.transcribing.transducer import Transducer
 
-BLANK = "(none)"
-"""What it is called where no symbol is said."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deciding:
-    """How to find a transcript.
-
-    Attributes:
-        beam: prefixes that are kept; 1: the text of the best path.
-        best: how many transcripts are named, the best among them.
-        language: a trained language model of the same symbols that has its word; on a command line, its folder.
-        language_weight: of its word.
-        bonus: for each symbol, since a language model finds long transcripts unlikely.
-    """
-
-    beam: int = 8
-    best: int = 1
-    language: Annotated[Any, Trained()] = None
-    language_weight: float = 0.5
-    bonus: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("beam", "best"):
-            if getattr(self, name) < 1:
-                raise BadOption(f"{name} must be 1 or more, not {getattr(self, name)}")
-        if self.best > self.beam:
-            raise BadOption(f"best={self.best} transcripts of a beam of {self.beam}")
-        if self.language is not None and self.beam == 1:
-            raise BadOption("a language model has its word in a search: beam must be 2 or more")
+Kind = Literal["ctc", "transducer", "attention"]
+KINDS: Mapping[str, type[Transcribing]] = {"ctc": CTC, "transducer": Transducer, "attention": Attention}
 
 
 class Transcriber(Task):
@@ -71,12 +45,20 @@ class Transcriber(Task):
 
     Args:
         vocabularies: `symbols`.
+        kind: how a transcript comes of what was heard: `ctc`, `transducer` or `attention`.
         symbols: of what a transcript is made: `characters`, or `words`, what stands between blanks.
         stacked: so many steps are read as one: transcripts are shorter than recordings.
         sound, rate, bands, frame_shift, masked_features, masked_steps, scaling, missing, inputs, means, deviations: as
             in `Classifier`.
         cell, hidden_size, layers, directions, connections, embedding_dropout, dropout, weight_drop, zoneout,
             initialisation, forget_bias, chrono, cell_options: as in `Tagger`.
+        symbol_size, decoder_hidden, decoder_layers: features of a symbol's vector, units and layers of the recurrences,
+            of the same cell, that read the symbols; not of `ctc`.
+        joint_size: units in which a transducer brings both together.
+        attention, attention_size, heads, place: as in `Translator`; of `attention`, as are the following.
+        label_smoothing: share of each symbol that is spread over all.
+        ctc_share: of the loss, by which the encoder also learns as that of `ctc` does; 0: it does not.
+        longest_said: symbols that a prediction may have; `prepare` takes three times the longest transcript, and 10.
     """
 
     example = Speech
@@ -95,6 +77,7 @@ class Transcriber(Task):
         vocabularies: Mapping[str, Vocabulary],
         tokenisers: Mapping[str, Tokeniser] | None = None,
         *,
+        kind: Kind = "ctc",
         symbols: Literal["characters", "words"] = "characters",
         stacked: int = 3,
         cell: CellName = "lstm",
@@ -121,12 +104,26 @@ class Transcriber(Task):
         frame_shift: float = 10.0,
         masked_features: int = 0,
         masked_steps: int = 0,
+        symbol_size: int = 64,
+        decoder_hidden: int = 128,
+        decoder_layers: int = 1,
+        joint_size: int = 128,
+        attention: Literal["additive", "dot", "general", "concat", "multihead"] = "additive",
+        attention_size: int = 128,
+        heads: int = 4,
+        place: Literal["before", "between", "after"] = "before",
+        label_smoothing: float = 0.1,
+        ctc_share: float = 0.3,
+        longest_said: int = 256,
     ) -> None:
         super().__init__(vocabularies, tokenisers)
+        if kind not in KINDS:
+            raise UnknownName("kind of transcriber", kind, KINDS)
         self.symbols = vocabularies["symbols"]
         self.reader = number_reader(self.options)
-        self.blank = len(self.symbols)
-        self.output = nn.Linear(self.reader.output_size, self.blank + 1)
+        self.kind = KINDS[kind](self.symbols, self.reader.output_size, self.options)
+        for name, part in self.kind.parts().items():
+            self.add_module(name, part)
 
     @classmethod
     def prepare(cls, examples: Sequence[Speech], **options: Any) -> Transcriber:
@@ -145,7 +142,8 @@ class Transcriber(Task):
         for example in examples:
             _must_have_transcript(example)
         rule = options.get("symbols", "characters")
-        said = (_cut(example.transcript or "", rule) for example in examples)
+        said = [_cut(example.transcript or "", rule) for example in examples]
+        options.setdefault("longest_said", 3 * max(map(len, said)) + 10)
         return numeric(cls, {"symbols": Vocabulary.build(said, unknown=None, kind="symbol")}, examples, options)
 
     def encode(self, example: Speech) -> Encoded:
@@ -157,8 +155,7 @@ class Transcriber(Task):
                 raise example.problem(f"{error} ({NEVER_SEEN})") from None
         encoded = self.reader.encode(as_signal(example), target)
         if target is not None:
-            # Between two of the same symbol a blank must stand.
-            needed = len(target) + int((target[1:] == target[:-1]).sum())
+            needed = self.kind.steps_needed(target)
             if needed > encoded.length:
                 raise example.problem(f"a transcript that needs {needed} steps for a recording of {encoded.length}")
         return encoded
@@ -169,60 +166,77 @@ class Transcriber(Task):
     def loss(self, batch: Batch) -> Loss:
         if any(target is None for target in batch.targets):
             raise BadData("an example without a transcript cannot be learnt from")
-        log_p = self._log_p(batch)
-        rows = (
-            range(len(batch.targets)) if batch.values.sorted_indices is None else batch.values.sorted_indices.tolist()
-        )
-        targets = [torch.from_numpy(batch.targets[row]) for row in rows]
-        total = ctc_loss(
-            to_padded(log_p.data, log_p.batch_sizes).transpose(0, 1),
-            torch.cat(targets),
-            lengths(log_p.batch_sizes),
-            torch.tensor([len(target) for target in targets]),
-            blank=self.blank,
-            reduction="sum",
-        )
-        return Loss(total, max(sum(map(len, targets)), 1))
+        targets = [torch.from_numpy(target) for target in batch.targets]
+        return Loss(self.kind.loss(self.reader(batch), targets), self.kind.decisions(targets))
 
     def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
-        how = Deciding(**options)
-        language = None if how.language is None else SpokenLanguage(how.language, self.symbols)
-        filled = []
-        for log_p in unpack_sequence(self._log_p(batch)):
-            found = self._texts(log_p.double().numpy(), how, language)
-            others = tuple((self._joined(text), text.score) for text in found[1 : how.best])
+        how, filled = Deciding(**options), []
+        for first, *others in self.kind.texts(self.reader(batch), how):
+            alternatives = tuple((self._joined(text.symbols), text.score) for text in others[: how.best - 1])
             filled.append(
                 {
-                    "transcript": self._joined(found[0]),
-                    "score": found[0].score,
-                    "alternatives": others if how.best > 1 else None,
+                    "transcript": self._joined(first.symbols),
+                    "score": first.score,
+                    "alternatives": alternatives if how.best > 1 else None,
                 }
             )
         return filled
 
-    def _texts(self, log_p: np.ndarray, how: Deciding, language: SpokenLanguage | None) -> list[Text]:
-        if how.beam == 1:
-            return [best_path(log_p, self.blank)]
-        said = {"language": language, "weight": how.language_weight, "bonus": how.bonus}
-        return prefix_beam(log_p, self.blank, beam=how.beam, **said)  # type: ignore[arg-type]
-
-    def _joined(self, text: Text) -> str:
+    def _joined(self, symbols: Sequence[int]) -> str:
         between = "" if self.options["symbols"] == "characters" else " "
-        return between.join(self.symbols.decode(text.symbols))
+        return between.join(self.symbols.decode(symbols))
 
-    def _log_p(self, batch: Batch) -> PackedSequence:
-        read = self.reader(batch)
-        return read._replace(data=self.output(read.data).log_softmax(-1))
+    def see(self, batch: Batch) -> None:
+        """A transcript that is known is read as it is given, where the kind reads it."""
+        self.kind.see(self.reader(batch), _targets(batch))
 
     def vectors(self) -> nn.Module:
         return self.reader.embedding_dropout
 
     def says(self, batch: Batch, place: int = -1) -> tuple[Tensor, Sequence[str]]:
-        """Of each symbol, and of none, at that step."""
-        return at(self._log_p(batch), place), (*self.symbols, BLANK)
+        """What the kind says of one place: `ctc` and `transducer` of a step, `attention` of a symbol."""
+        return self.kind.says(self.reader(batch), _targets(batch), place), self.kind.choices
+
+    def sequences(self, encoded: Encoded) -> list[tuple[str, ...]]:
+        if self.kind.reads is None or encoded.target is None:
+            return [encoded.tokens]
+        return [encoded.tokens, (self.kind.reads, *self.symbols.decode(encoded.target))]
+
+    def align(self, examples: Sequence[Any]) -> list[tuple[tuple[str, ...], tuple[str, ...], Tensor]]:
+        """What each symbol of a transcript looked at, where it is not known, of the likeliest one.
+
+        Returns:
+            For each example what its steps are called, the seconds in which they end, or else their numbers; its
+            symbols, with the end; and the weights (symbols, steps).
+
+        Raises `BadOption` for a kind without attention.
+        """
+        if not isinstance(self.kind, Attention):
+            raise BadOption(f"kind={self.options['kind']} has no attention to draw; kind=attention has")
+        batch = self.collate([self.encode(self.read(example)) for example in examples])
+        with self.evaluating(), torch.no_grad():
+            looks = self.kind.looks(self.reader(batch), _targets(batch))
+        return [
+            (self.reader.called(weights.shape[1]), (*self.symbols.decode(said), self.kind.choices[-1]), weights)
+            for said, weights in looks
+        ]
+
+    def stream(self, saved: State | None = None, **options: Any) -> Streamer:
+        """Answers are `element`, a symbol, and `seconds`, how much had been heard when it was certain.
+
+        Args:
+            saved: of `Streamer.state`.
+            options: `symbols_a_step` of `Deciding`; a stream does not search.
+        """
+        return SoundStreamer(self, self.reader, self.kind, Deciding(**{"beam": 1, **options}), saved)
+
+    def rehearse(self, examples: Sequence[Any]) -> None:
+        """Before it has learnt, a transducer says as much as it may at every step."""
+        most = {"symbols_a_step": 1} if self.options["kind"] == "transducer" else {}
+        self.measure(examples, beam=1, **most)
 
     def check(self, examples: Sequence[Any]) -> dict[str, float]:
-        """By best paths, which take no search."""
+        """By the likeliest paths, which take no search."""
         return self.measure(examples, beam=1)
 
     def score(self, predicted: Sequence[Speech], gold: Sequence[Speech]) -> dict[str, float]:
@@ -250,6 +264,10 @@ class Transcriber(Task):
             return raw
         signal = as_signal(raw)
         return Speech(values=signal.values, rate=signal.rate, origin=signal.origin)
+
+
+def _targets(batch: Batch) -> list[Tensor | None]:
+    return [None if target is None else torch.from_numpy(target) for target in batch.targets]
 
 
 def _cut(transcript: str, rule: str) -> list[str]:

@@ -19,11 +19,11 @@ from unrolled.layers.stack import CellName
 from unrolled.metrics.edits import sequence_error_rate, symbol_error_rate, word_error_rate
 from unrolled.metrics.references import references_of
 from unrolled.metrics.translation import translation_scores
+from unrolled.tasks._sequence_to_sequence import SequenceToSequence
 from unrolled.tasks._sides import LEARNT, Cut, Joining, learn_sides
-from unrolled.tasks._transducer import Transducer
 
 
-class Translator(Transducer):
+class Translator(SequenceToSequence):
     """A target for each source.
 
     Args:

@@ -77,7 +77,7 @@ class Batch(NamedTuple):
     beyond: tuple[str, ...]
 
 
-class Transducer(Task):
+class SequenceToSequence(Task):
     """See the top of the file. Vocabularies and tokenisers are `source`, where that is a text, and `target`."""
 
     source: Side
