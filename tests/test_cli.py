@@ -308,7 +308,7 @@ COMMANDS = [command.name or command.callback.__name__ for command in cli.app.reg
 def test_the_commands_are_these() -> None:
     assert " ".join(COMMANDS) == "train evaluate predict generate stream compare info list check doctor demo"
     assert [group.name for group in cli.app.registered_groups] == ["inspect", "make"]
-    inside = "attention gradients gates saliency memory report adding copy pixels"
+    inside = "attention gradients gates saliency memory predictions report adding copy pixels"
     every = [*cli.inspect.registered_commands, *cli.make.registered_commands]
     assert " ".join(str(command.name) for command in every) == inside
 
