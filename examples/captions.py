@@ -6,7 +6,7 @@ word by word; at each word it looks anew at the grid of places that the convolut
 
 One pair of shape and colour was kept back: no picture in training has a green triangle. To say it of a new picture is
 not to remember a caption, but to see a colour, to see a shape, and to put them together. It does not come by itself, as
-the figures say: most often it calls the triangle by the name of another green shape.
+the figures say: it sees the triangle, and says that it has a colour in which it has seen triangles.
 
 Below each word is what it looked at: what was not is dark. With real pictures it is the same: `unrolled train captioner
 --data captions.tsv --set image=path` reads PNG and JPEG.
