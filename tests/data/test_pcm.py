@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from unrolled.data.pcm import Samples
@@ -49,6 +49,7 @@ def heard(given: bytes, cuts: list[int] | None = None) -> np.ndarray:
     st.lists(st.integers(0, 300), max_size=8),
 )
 def test_however_bytes_are_parted_the_samples_are_the_same(samples: int, kind: str, cuts: list[int]) -> None:
+    assume(samples or kind != "notes")  # a length of 0 says, in a header written before the sound, that none is known
     values = noise(samples, 2 if kind == "stereo" else 1)
     given_ = (
         values.tobytes() if kind == "raw" else wav(values, behind=b"LIST\x04\0\0\0odd!" if kind == "notes" else b"")
