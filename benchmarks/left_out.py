@@ -22,7 +22,8 @@ import torch
 from speed import machine, row, table
 
 from unrolled.cli_options import pairs
-from unrolled.data import reading, splits
+from unrolled.data import reading
+from unrolled.data.parts import told
 from unrolled.model import model_class
 from unrolled.recipe import build, reader_keywords
 
@@ -48,7 +49,7 @@ def folds(examples: Sequence[Any], by: str | None, count: int | None) -> list[Fo
     if by is not None:
         named: dict[str, list[int]] = {}
         for number, example in enumerate(examples):
-            named.setdefault(str(splits.told(example, by)), []).append(number)
+            named.setdefault(str(told(example, by)), []).append(number)
         return [Fold(name, apart) for name, apart in named.items()]
     order = np.random.default_rng(0).permutation(len(examples))
     parts = np.array_split(order, count or len(examples))
