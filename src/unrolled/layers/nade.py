@@ -10,6 +10,8 @@ are a cumulative sum, so that all of a chord's notes are done at once; only draw
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -17,8 +19,49 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from unrolled.errors import BadOption
 
 
-class NADE(nn.Module):
+class Chords(nn.Module, ABC):
     """Of binary vectors.
+
+    Args:
+        features: of what they are said from.
+        said: numbers that are said of each element, those of the notes first.
+    """
+
+    def __init__(self, features: int, said: int) -> None:
+        super().__init__()
+        self.biases = nn.Linear(features, said)
+
+    @torch.no_grad()
+    def expect(self, shares: Tensor) -> None:
+        """Begin with these probabilities. shares: (notes,), each between 0 and 1."""
+        self.biases.bias[: len(shares)] = torch.logit(shares).to(self.biases.bias.dtype)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """What the other functions read, (elements, said). h: (elements, features)."""
+        said: Tensor = self.biases(h)
+        return said
+
+    @abstractmethod
+    def losses(self, said: Tensor, notes: Tensor) -> Tensor:
+        """-log p of each element's notes, in nats, (elements,).
+
+        said: of `forward`; notes: (elements, notes), 0 or 1.
+        """
+
+    @abstractmethod
+    def draw(self, said: Tensor, uniform: Tensor, temperature: float, allowed: Tensor | None = None) -> Tensor:
+        """Notes, (elements, notes): one sounds where its uniform number is below its probability.
+
+        Args:
+            said: of `forward`.
+            uniform: (elements, notes) or (1, notes), drawn from [0, 1).
+            temperature: of each note's choice.
+            allowed: (notes,), which may sound; None: all.
+        """
+
+
+class NADE(Chords):
+    """Notes that each hear those below it; said are b and, beside it, c.
 
     Args:
         features: of what the biases are made from.
@@ -29,27 +72,13 @@ class NADE(nn.Module):
     """
 
     def __init__(self, features: int, notes: int, hidden: int) -> None:
-        super().__init__()
         if hidden < 1:
             raise BadOption(f"chord_size must be 1 or more, not {hidden}")
-        self.biases = nn.Linear(features, notes + hidden)
+        super().__init__(features, notes + hidden)
         self.below = nn.Parameter(torch.empty(notes, hidden).normal_(0, 0.05))
         self.above = nn.Parameter(torch.empty(notes, hidden).normal_(0, 0.05))
 
-    def expect(self, shares: Tensor) -> None:
-        """Begin with these probabilities. shares: (notes,), each between 0 and 1."""
-        _expect(self.biases, shares)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """What the other functions read: b beside c, (elements, notes + hidden). h: (elements, features)."""
-        said: Tensor = self.biases(h)
-        return said
-
     def losses(self, said: Tensor, notes: Tensor) -> Tensor:
-        """-log p of each element's notes, in nats, (elements,).
-
-        said: of `forward`; notes: (elements, notes), 0 or 1.
-        """
         b, c = self._parts(said)
         added = notes.unsqueeze(-1) * self.below
         units = torch.sigmoid(c.unsqueeze(1) + added.cumsum(1) - added)
@@ -57,14 +86,6 @@ class NADE(nn.Module):
         return binary_cross_entropy_with_logits(logits, notes, reduction="none").sum(-1)
 
     def draw(self, said: Tensor, uniform: Tensor, temperature: float, allowed: Tensor | None = None) -> Tensor:
-        """Notes, (elements, notes), note by note: one sounds where its uniform number is below its probability.
-
-        Args:
-            said: of `forward`.
-            uniform: (elements, notes) or (1, notes), drawn from [0, 1).
-            temperature: of each note's choice.
-            allowed: (notes,), which may sound; None: all.
-        """
         b, sums = self._parts(said)
         found = torch.zeros_like(b)
         for note in range(b.shape[1]):
@@ -81,37 +102,17 @@ class NADE(nn.Module):
         return b, c
 
 
-class Independent(nn.Module):
-    """Notes that do not know of each other: a sigmoid each.
+class Independent(Chords):
+    """Notes that do not know of each other: a sigmoid each, whose logits are said.
 
     Args:
         features: of what they are said from.
         notes: how many there are.
     """
 
-    def __init__(self, features: int, notes: int) -> None:
-        super().__init__()
-        self.biases = nn.Linear(features, notes)
-
-    def expect(self, shares: Tensor) -> None:
-        """As `NADE.expect`."""
-        _expect(self.biases, shares)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """The logits, (elements, notes). h: (elements, features)."""
-        said: Tensor = self.biases(h)
-        return said
-
     def losses(self, said: Tensor, notes: Tensor) -> Tensor:
-        """As `NADE.losses`."""
         return binary_cross_entropy_with_logits(said, notes, reduction="none").sum(-1)
 
     def draw(self, said: Tensor, uniform: Tensor, temperature: float, allowed: Tensor | None = None) -> Tensor:
-        """As `NADE.draw`."""
         found = (uniform < torch.sigmoid(said / temperature)).to(said.dtype)
         return found if allowed is None else found * allowed.to(said.dtype)
-
-
-@torch.no_grad()
-def _expect(said: nn.Linear, shares: Tensor) -> None:
-    said.bias[: len(shares)] = torch.logit(shares).to(said.bias.dtype)

@@ -157,13 +157,13 @@ class Composer(Task):
         """
         if not examples:
             raise BadData("there are no pieces to learn from")
-        sounding = np.flatnonzero(np.any([_checked(example).notes.any(0) for example in examples], axis=0))
-        if not len(sounding):
+        counts = np.sum([_checked(example).notes.sum(0) for example in examples], axis=0)
+        heard = np.flatnonzero(counts)
+        if not len(heard):
             raise BadData("no piece has a note")
-        options.setdefault("lowest", min(21, int(sounding[0])))
-        options.setdefault("highest", max(108, int(sounding[-1])))
-        task = cls({}, None, **options)
-        counts, steps = sum(example.notes.sum(0) for example in examples), sum(len(e.notes) for e in examples)
+        options.setdefault("lowest", min(21, int(heard[0])))
+        options.setdefault("highest", max(108, int(heard[-1])))
+        task, steps = cls({}, None, **options), sum(len(example.notes) for example in examples)
         shares = (counts[task.options["lowest"] : task.options["highest"] + 1] + 0.5) / (steps + 1)
         task.output.expect(torch.from_numpy(shares))
         return task
