@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from unrolled import recipe
+from unrolled import console_doctor, recipe
 from unrolled.cli import main
 from unrolled.doctor import Diagnosis, Report, doctor
 from unrolled.inspection.diagnosis import Finding
@@ -111,6 +111,39 @@ def test_a_plain_network_is_offered_gates(recalled: Path) -> None:
     _, report = consulted(recalled, cell="elman", initialisation="uniform", epochs=0.1)
     assert report.plain.diagnoses[1].verdict == "vanishing"
     assert [dict(remedy.options) for remedy in report.remedies] == [{"cell": "lstm"}, {"initialisation": "orthogonal"}]
+
+
+def test_a_label_that_training_never_sees_is_told_of_and_the_rest_is_looked_at(recalled: Path) -> None:
+    with open(recalled / "valid.tsv", "a") as file:
+        file.write("a b c d\tthree\n")
+    events, report = consulted(recalled, forget_bias=4.0, epochs=0.1)
+    assert [(f.kind, f.because) for f in report.plain.findings] == [
+        ("labels", "labels of the validation data that training never sees: three")
+    ]
+    assert [event.when for event in events if isinstance(event, Diagnosis)][:2] == ["data", "before"]
+
+
+def test_another_cell_is_tried_without_the_options_of_the_one_before(recalled: Path) -> None:
+    options = {"cell": "elman", "cell_options": {"nonlinearity": "tanh"}, "initialisation": "uniform", "epochs": 0.1}
+    _, report = consulted(recalled, treat=True, **options)
+    assert report.treated is not None
+    assert report.treated.broke is None
+    assert (report.treated.recipe.model["cell"], "cell_options" in report.treated.recipe.model) == ("lstm", False)
+    assert report.remedies[0].what.endswith("; without cell_options, which are of the present one")
+
+
+def test_a_treatment_that_cannot_be_tried_does_not_cost_the_report(
+    recalled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unrolled.inspection import remedies
+
+    impossible = remedies.Remedy("gated", "a cell that is none", {"cell": "lstn"})
+    monkeypatch.setitem(remedies.MAKERS, "gated", lambda given: impossible)
+    _, report = consulted(recalled, treat=True, cell="elman", initialisation="uniform", epochs=0.1)
+    assert report.plain.diagnoses[-1].when == "after"
+    assert report.treated is not None
+    assert "lstn" in (report.treated.broke or "")
+    assert "the treatment cannot be tried: unknown cell 'lstn'" in console_doctor._report(report)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_and_is_traced(

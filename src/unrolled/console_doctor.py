@@ -62,7 +62,10 @@ def _report(report: Report) -> str:
         both = (report.plain, report.treated)
         for name in {**report.plain.scores, **report.treated.scores}:
             lines.append(_row(name, [_number(course.scores.get(name)) for course in both]))
-        lines.append(_row("verdict", [summary(course.diagnoses[-1].findings) for course in both]))
+        ends = [summary(course.diagnoses[-1].findings) if course.diagnoses else "not tried" for course in both]
+        lines.append(_row("verdict", ends))
+        if not report.treated.diagnoses:
+            lines.append(f"the treatment cannot be tried: {report.treated.broke}")
     return "\n".join(lines)
 
 

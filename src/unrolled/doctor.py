@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 
 from unrolled import recipe as recipes
-from unrolled.errors import BadOption, NotFinite
+from unrolled.errors import BadOption, NotFinite, UserMistake
 from unrolled.inspection.diagnosis import OF_GRADIENT, Finding, diagnose, needed, summary
 from unrolled.inspection.everyday import everyday, rate_too_high
 from unrolled.inspection.examination import Examination, examine_task
@@ -29,8 +29,10 @@ from unrolled.inspection.remedies import Given, Remedy, remedies, suggested_clip
 from unrolled.model import Model
 from unrolled.recipe import Recipe
 from unrolled.tasks.base import Task
+from unrolled.training import optimizer
 from unrolled.training.events import Check, Event, Looked, Step
 from unrolled.training.fit import fit
+from unrolled.training.settings import Settings
 
 When = Literal["data", "before", "while", "after"]
 FAST = 0.1
@@ -154,7 +156,10 @@ def doctor(recipe: Recipe, *, distance: int | None = None, treat: bool = False) 
         yield Report(plain, tuple(found))
         return
     treated = Course(_with(recipe, options))
-    yield from _follow(treated, loaded.train, loaded.valid, distance)
+    try:
+        yield from _follow(treated, loaded.train, loaded.valid, distance)
+    except UserMistake as error:  # remedies that cannot be taken together; what was found before is not lost for it
+        treated.broke = str(error)
     yield Report(plain, tuple(found), treated)
 
 
@@ -180,7 +185,8 @@ def _follow(
     task = recipe.prepared(train)
     amiss = everyday(task, train, valid)
     if not any(finding.kind == "unreadable" for finding in amiss):
-        too_high = rate_too_high(task, list(islice(train, recipe.training.batch_rows)), recipe.training.learning_rate)
+        how, batch = recipe.training, list(islice(train, recipe.training.batch_rows))
+        too_high = rate_too_high(task, batch, how.learning_rate, partial(_engine, how), clip_norm=how.clip_norm)
         amiss += [] if too_high is None else [too_high]
     yield _noted(course, Diagnosis("data", tuple(amiss)))
     if any(finding.kind == "unreadable" for finding in amiss):
@@ -188,8 +194,8 @@ def _follow(
     yield _noted(course, _looked_at(task, valid, "before", distance))
 
     looks: list[Looked] = []
-    how: dict[str, Any] = {"settings": recipe.training, "seed": recipe.seed, "minutes": recipe.minutes}
-    training = fit(task, train, valid, look=small_look(valid), **how)
+    given: dict[str, Any] = {"settings": recipe.training, "seed": recipe.seed, "minutes": recipe.minutes}
+    training = fit(task, train, valid, look=small_look(valid), **given)
     best = -math.inf
     try:
         for event in training:
@@ -215,6 +221,14 @@ def _follow(
     course.updates = _medians([look.updates for look in looks])
     course.faint = {k: v for k, v in _medians([look.faint for look in looks]).items() if k.startswith(cells)}
     yield _noted(course, _looked_at(task, valid, "after", distance, _of_training(course)))
+
+
+def _engine(settings: Settings, task: Task) -> torch.optim.Optimizer:
+    """As a training with these settings has it, at its full learning rate."""
+    made = optimizer.make(task.layer_groups(), settings)
+    for group in made.param_groups:
+        group["lr"] *= group["factor"]
+    return made
 
 
 def _medians(seen: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -282,7 +296,8 @@ def _options_of(found: Sequence[Remedy]) -> dict[str, Any]:
 def _with(recipe: Recipe, options: Mapping[str, Any]) -> Recipe:
     settings = {name: value for name, value in options.items() if name in asdict(recipe.training)}
     model = {name: value for name, value in options.items() if name not in settings}
-    return replace(recipe, model={**recipe.model, **model}, training=replace(recipe.training, **settings))
+    kept = {name: value for name, value in recipe.model.items() if name != "cell_options" or "cell" not in model}
+    return replace(recipe, model={**kept, **model}, training=replace(recipe.training, **settings))
 
 
 def _course_json(course: Course) -> dict[str, Any]:

@@ -96,11 +96,24 @@ def test_a_learning_rate_that_is_too_high_makes_one_batch_worse(rate: float, is_
     torch.manual_seed(0)
     task = Classifier.prepare(TRAIN, hidden_size=8, word_size=6, layers=1)
     before = {name: value.clone() for name, value in task.state_dict().items()}
-    finding = rate_too_high(task, TRAIN[:16], rate)
+    finding = rate_too_high(task, TRAIN[:16], rate, lambda copy: torch.optim.Adam(copy.parameters(), lr=rate))
     assert (finding is not None) == is_ill
     if finding is not None:
         assert (finding.kind, finding.remedies) == ("rate", ("rate",))
     assert all(torch.equal(value, before[name]) for name, value in task.state_dict().items())
+
+
+def test_a_rate_is_judged_by_the_optimizer_and_the_clipping_that_it_is_meant_for() -> None:
+    torch.manual_seed(0)
+    task = Classifier.prepare(TRAIN, hidden_size=8, word_size=6, layers=1)
+
+    def ill(kind: Any, rate: float, **how: float) -> bool:
+        return rate_too_high(task, TRAIN[:16], rate, lambda copy: kind(copy.parameters(), lr=rate), **how) is not None
+
+    assert not ill(torch.optim.SGD, 2.0)
+    assert ill(torch.optim.Adam, 2.0)
+    assert ill(torch.optim.SGD, 1e4)
+    assert not ill(torch.optim.SGD, 1e4, clip_norm=1e-5)
 
 
 def signals(labels: list[str]) -> list[Signal]:

@@ -162,6 +162,12 @@ def test_a_task_is_measured_on_its_own_batches() -> None:
     assert [flow.norms.shape for flow in found.flows] == [(4, 6)] * 4
 
 
+def test_a_short_text_is_looked_at_in_fewer_streams() -> None:
+    lines = [Passage(text="a b c d e")]
+    flow = gradient_flow(LanguageModel.prepare(lines, hidden_size=4, word_size=4, layers=1), lines)
+    assert flow.rows in (1, 2)
+
+
 def test_it_prints_a_line_a_tensor_and_turns_into_plain_values() -> None:
     found = flow_of(Recurrent(scaled_orthogonal(8, 0.5)), on_the_last_state(rows(9, 9)))
     assert len(str(found).splitlines()) == 2

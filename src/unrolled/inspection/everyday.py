@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -48,13 +48,29 @@ def everyday(task: Task, train: Sequence[Any], valid: Sequence[Any]) -> list[Fin
     return findings
 
 
-def rate_too_high(task: Task, examples: Sequence[Any], rate: float, *, seed: int = 1) -> Finding | None:
-    """Whether a few steps of Adam on one batch, at the training's learning rate, leave its loss higher than it was.
+def rate_too_high(
+    task: Task,
+    examples: Sequence[Any],
+    rate: float,
+    engine_of: Callable[[Task], torch.optim.Optimizer],
+    *,
+    clip_norm: float = 0.0,
+    seed: int = 1,
+) -> Finding | None:
+    """Whether a few steps on one batch, such as the training takes, leave its loss higher than it was.
 
-    The steps are taken by a copy, without dropout. examples: one batch of them.
+    The steps are taken by a copy, without dropout.
+
+    Args:
+        task: left as it is.
+        examples: one batch of them.
+        rate: the learning rate, to be told.
+        engine_of: the optimizer of a copy's parameters, at that rate.
+        clip_norm: that gradients are shortened to; 0: none.
+        seed: of what the loss draws.
     """
     again = copy.deepcopy(task).eval()
-    engine = torch.optim.Adam([p for p in again.parameters() if p.requires_grad], lr=rate, betas=(0.9, 0.99))
+    engine, parameters = engine_of(again), [p for p in again.parameters() if p.requires_grad]
     batch = again.collate([again.encode(example) for example in examples])
     losses = []
     with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(enabled=False):
@@ -65,7 +81,9 @@ def rate_too_high(task: Task, examples: Sequence[Any], rate: float, *, seed: int
             if not math.isfinite(losses[-1]):
                 break
             engine.zero_grad()
-            loss.total.backward()
+            (loss.total / loss.count).backward()
+            if clip_norm:
+                torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
             engine.step()
     if losses[-1] < losses[0]:
         return None

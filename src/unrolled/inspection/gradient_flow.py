@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unrolled import state as states
-from unrolled.errors import BadOption
+from unrolled.data.examples import Passage
+from unrolled.data.feeds import Feed
+from unrolled.errors import BadData, BadOption
 from unrolled.inspection.tape import Reading, Tape, Tick, watch
 from unrolled.tasks.base import Task
 
@@ -143,11 +145,10 @@ def batches_of(
 ) -> tuple[Callable[[Task], Callable[[], Tensor]], int]:
     """For `flow_of` and its like: the mean loss of a decision, batch after batch as a training has them; and how many.
 
-    Arguments as `gradient_flow` has them.
+    Arguments as `gradient_flow` has them. Examples whose answer training never saw are left out, as a check leaves them
+    without a loss; a text that is too short for so many rows is read in fewer. Raises `BadData` where nothing is left.
     """
-    feed = task.feed(examples, elements=elements, rows=rows, seed=seed)
-    for _ in feed.make():
-        pass
+    feed = _feed(task, examples, elements=elements, rows=rows, seed=seed)
     pieces = feed.plan(0)[:batches]
 
     def make(copy: Task) -> Callable[[], Tensor]:
@@ -160,6 +161,31 @@ def batches_of(
         return run
 
     return make, len(pieces)
+
+
+def _feed(task: Task, examples: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
+    try:
+        feed = task.feed(examples, elements=elements, rows=rows, seed=seed)
+        for _ in feed.make():
+            pass
+    except BadData:
+        if task.example is Passage:
+            if rows == 1:
+                raise
+            return _feed(task, examples, elements=elements, rows=rows // 2, seed=seed)
+        kept = [example for example in examples if _has_a_loss(task, example)]
+        if len(kept) in (0, len(examples)):
+            raise
+        return _feed(task, kept, elements=elements, rows=rows, seed=seed)
+    return feed
+
+
+def _has_a_loss(task: Task, example: Any) -> bool:
+    try:
+        task.encode(example)
+    except BadData:
+        return False
+    return True
 
 
 def flow_of(model: nn.Module, make: Callable[[Any], Callable[[], Tensor]], runs: int = 1) -> GradientFlow:

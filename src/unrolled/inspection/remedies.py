@@ -65,7 +65,7 @@ def suggested_clip(norms: Sequence[float]) -> float | None:
 
 def _gated(given: Given) -> Remedy | None:
     what = "a gated cell in place of the plain one: its gates let the gradient pass"
-    return Remedy("gated", what, {"cell": "lstm"})
+    return Remedy("gated", what + _without_options(given), {"cell": "lstm"})
 
 
 def _orthogonal(given: Given) -> Remedy | None:
@@ -125,9 +125,13 @@ def _window(given: Given) -> Remedy | None:
 
 
 def _layernorm(given: Given) -> Remedy | None:
-    return Remedy(
-        "layernorm", "layer normalisation, which keeps gates away from their ends", {"cell": "lstm_layernorm"}
-    )
+    what = "layer normalisation, which keeps gates away from their ends"
+    return Remedy("layernorm", what + _without_options(given), {"cell": "lstm_layernorm"})
+
+
+def _without_options(given: Given) -> str:
+    """What goes with another cell."""
+    return "; without cell_options, which are of the present one" if given.options.get("cell_options") else ""
 
 
 def _by_hand(name: str, what: str) -> Callable[[Given], Remedy | None]:
