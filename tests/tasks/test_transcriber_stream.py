@@ -117,14 +117,18 @@ def test_sample_by_sample_each_symbol_comes_as_soon_as_its_step_is_whole(task: T
     assert len(found) > 1
 
 
-def test_a_header_is_no_sound(task: Transcriber) -> None:
+def as_wav(samples: bytes) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as written:
         written.setparams((1, 2, RATE, 0, "NONE", ""))
-        written.writeframes(examples()[2].values.tobytes())
-    expected = answers(task, [examples()[2].values.tobytes()])
+        written.writeframes(samples)
+    return file.getvalue()
+
+
+def test_a_header_is_no_sound(task: Transcriber) -> None:
+    given_ = examples()[2].values.tobytes()
     for cuts in ([], [7], list(range(60))):
-        assert answers(task, parted(file.getvalue(), cuts)) == expected
+        assert answers(task, parted(as_wav(given_), cuts)) == answers(task, [given_])
 
 
 @pytest.mark.parametrize("cut", [0, 1, 399, 1001, 2640, 5003])
@@ -138,6 +142,16 @@ def test_what_is_kept_in_a_file_goes_on_as_if_it_had_not_ended(task: Transcriber
     second = task.stream(states.load(tmp_path / "kept"))
     found += [*second.read(given_[cut:]), *second.finish()]
     assert found == answers(task, [given_])
+
+
+@pytest.mark.parametrize("headed", [True, False])
+def test_behind_a_whole_file_a_state_goes_on_with_another_or_with_samples(task: Transcriber, headed: bool) -> None:
+    one, other = (examples()[k].values.tobytes() for k in (2, 3))
+    first = task.stream()
+    found = list(first.read(as_wav(one)))
+    second = task.stream(first.state)
+    found += [*second.read(as_wav(other) if headed else other), *second.finish()]
+    assert found == answers(task, [one + other])
 
 
 def test_a_stream_does_not_grow(task: Transcriber) -> None:

@@ -73,6 +73,8 @@ class SoundStreamer(Streamer):
         if not torch.equal(saved["model"], self.model):
             raise BadOption("this is a stream's state of another model: it can go on with its own alone")
         channels, left = saved["header"].tolist()
+        if not left:  # a file was heard to its end: what comes now is another one, or samples without a header
+            channels, left = 0, -1
         waiting = bytes(saved["bytes"].tolist())
         self.bytes = Samples(self.sound.rate, waiting=waiting, channels=channels, left=left)
         self.samples, self.frames = saved["samples"].numpy(), saved["frames"].numpy()
