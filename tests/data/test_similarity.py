@@ -93,6 +93,16 @@ def test_a_file_is_parted_by_families_where_that_is_asked_for(tmp_path: Path) ->
     assert not {family[e.text] for e in parted.train} & {family[e.text] for e in [*parted.valid, *(parted.test or ())]}
 
 
+def test_where_parts_are_given_similarity_is_refused_and_not_ignored(tmp_path: Path) -> None:
+    for name in ("train", "valid"):
+        (tmp_path / f"{name}.fasta").write_text(">a label=x\nACGTACGT\n>b label=y\nTTTTCCCC\n")
+    with pytest.raises(BadOption, match=r"similarity=0\.2 is for parting examples, and these are parted already"):
+        load(tmp_path, LabelledText, seed=1, similarity=0.2)
+    (tmp_path / "all.tsv").write_text("text\tlabel\tpart\nACGT\tx\ttrain\nTTTT\ty\tvalid\n")
+    with pytest.raises(BadOption, match=r"parted already \(.*all\.tsv\): leave it out"):
+        load(tmp_path / "all.tsv", LabelledText, seed=1, similarity=0.2, split="part")
+
+
 def test_tokens_of_one_letter_are_a_sequence() -> None:
     texts = relatives()[:6]
     tagged = [TaggedTokens(tokens=tuple(text)) for text in texts]

@@ -165,7 +165,8 @@ def load(
         similarity: share of their words from which on sequences stay on one side; see `data.similarity`.
         split: the column of a single file that says of each row to which part it belongs; see `data.parts`.
 
-    Raises also `BadOption` for a split column where there is none, and for a folder.
+    Raises also `BadOption` for a split column where there is none, and for a folder; and for a similarity where the
+    parts are given, since relatives stay where they are.
     """
 
     how: dict[str, Any] = {
@@ -191,6 +192,7 @@ def load(
     if files.valid is None:
         train, valid = _parted(train, [0.1], seed, files.train, similarity)
     else:
+        _must_part(similarity, files.valid)
         valid = read(files.valid, example_type, **how)
         if example_type is Series:
             valid = continued(train, valid)
@@ -246,9 +248,19 @@ def _as_told(examples: Sequence[Any], column: str, seed: int, where: str | Path,
     if not parts["train"]:
         raise BadData(f"no row has 'train' in the column {column!r}", where)
     train, valid = parts["train"], parts["valid"]
-    if not valid:
+    if valid:
+        _must_part(similarity, where)
+    else:
         train, valid = map(list, _parted(train, [0.1], seed, where, similarity))
     return Splits(train, valid, None)  # as of a folder, the test part is not looked at before the evaluation
+
+
+def _must_part(similarity: float | None, where: str | Path) -> None:
+    """Raises `BadOption` for a similarity where nothing is parted by it."""
+    if similarity is not None:
+        raise BadOption(
+            f"similarity={similarity:g} is for parting examples, and these are parted already ({where}): leave it out"
+        )
 
 
 def set_apart(

@@ -121,6 +121,13 @@ def test_what_is_no_event_is_named(text: str) -> None:
 BARS = file([on(60), off(60, 48)])
 
 
+def in_no_key(content: bytes) -> bytes:
+    """The same with a key of nine sharps, which is none, at the beginning of its track."""
+    key, track = b"\x00\xff\x59\x02\x09\x00", content.index(b"MTrk")
+    size = int.from_bytes(content[track + 4 : track + 8], "big") + len(key)
+    return content[: track + 4] + size.to_bytes(4, "big") + key + content[track + 8 :]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -134,6 +141,7 @@ BARS = file([on(60), off(60, 48)])
         (file(), "the file holds no notes"),
         (file([on(60), off(60, 2**27)], ticks=1), "a piece of .* steps: 1,048,576 at most are read"),
         (BARS[:12] + b"\xe7\x28" + BARS[14:], "its time is in frames of a film"),
+        (in_no_key(BARS), "not a MIDI file that can be read: Could not decode key with 9 sharps"),
         (BARS[:12] + b"\x00\x00" + BARS[14:], "its time is in frames of a film"),
     ],
 )

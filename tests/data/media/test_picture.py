@@ -41,6 +41,13 @@ def test_what_is_transparent_stands_on_white(tmp_path: Path, mode: str) -> None:
     assert recorded(tmp_path / "a.png").values.tolist() == [[255, 255, 255, 0, 0, 0]]
 
 
+def test_of_grey_in_sixteen_bits_the_upper_eight_are_read(tmp_path: Path) -> None:
+    pixels = np.array([[0, 255, 256], [0x1234, 0x8000, 0xFFFF]], dtype=np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    found = recorded(tmp_path / "a.png").values
+    assert (found.dtype, found.tolist()) == (np.uint8, [[0, 0, 1], [0x12, 0x80, 0xFF]])
+
+
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"no picture")

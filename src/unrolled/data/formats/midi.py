@@ -64,7 +64,7 @@ class MIDI(Format):
         mido = _mido()
         try:
             file = mido.MidiFile(file=io.BytesIO(content), clip=True)
-        except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, mido.KeySignatureError) as error:
             raise BadData(f"not a MIDI file that can be read: {error or type(error).__name__}", where) from None
         if file.ticks_per_beat < 1:
             raise BadData("its time is in frames of a film, not in parts of a quarter note", where)

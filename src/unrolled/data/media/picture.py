@@ -31,7 +31,9 @@ def pixels(path: Path) -> NDArray[np.uint8]:
     try:
         with library.open(path) as picture:
             picture.load()
-            grey = picture.mode in ("1", "L", "I;16", "I", "F") and "transparency" not in picture.info
+            if picture.mode.startswith("I"):
+                return _of_deep(np.asarray(picture), picture.info.get("transparency"))
+            grey = picture.mode in ("1", "L") and "transparency" not in picture.info
             if not grey:
                 over = picture.convert("RGBA")
                 picture = library.alpha_composite(library.new("RGBA", over.size, "white"), over)
@@ -39,6 +41,16 @@ def pixels(path: Path) -> NDArray[np.uint8]:
     except (OSError, SyntaxError, ValueError, EOFError, library.DecompressionBombError) as error:
         raise BadData(f"not a picture that can be read: {_reason(error, path)}", path) from None
     return values.reshape(*values.shape[:2], -1)
+
+
+def _of_deep(values: NDArray[Any], clear: Any) -> NDArray[np.uint8]:
+    """Of grey in 16 bits, as X-rays and depths have it, the upper eight: Pillow's own conversion makes white of all
+    above 255. clear: the one value that is transparent.
+    """
+    whole = values.astype(np.int64)
+    if isinstance(clear, int):
+        whole = np.where(whole == clear, 0xFFFF, whole)
+    return (whole >> 8).clip(0, 255).astype(np.uint8)[..., None]
 
 
 def pillow(need: str) -> Any:
