@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unrolled.data import spectra as module
 from unrolled.data.spectra import Ear, Spectra, mixed
 from unrolled.errors import BadData, BadOption, MissingExtra, UnknownName
 
@@ -135,6 +136,21 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "kaldi_native_fbank", None)
     with pytest.raises(MissingExtra, match=r"^hearing sound needs the package kaldi-native-fbank: pip install"):
         Ear(Spectra("mel", RATE))
+
+
+def test_what_is_remembered_is_computed_once_and_goes_with_its_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    of = Spectra.of
+    monkeypatch.setattr(Spectra, "of", lambda self, *given: computed.append(self) or of(self, *given))
+    samples, before = noise(1000), len(module._REMEMBERED)
+    found = [Spectra("mel", RATE, bands).remembered(samples, RATE) for bands in (20, 20, 30)]
+    assert found[0] is found[1]
+    assert len(computed) == 2
+    for one, bands in zip(found[1:], (20, 30), strict=True):
+        assert np.array_equal(one, of(Spectra("mel", RATE, bands), samples, RATE))
+    assert len(module._REMEMBERED) == before + 1
+    del samples
+    assert len(module._REMEMBERED) == before
 
 
 def test_mixing_is_the_mean_of_the_channels() -> None:

@@ -55,6 +55,13 @@ def test_recordings_that_bring_their_rate_are_heard() -> None:
     np.testing.assert_allclose(together.mean(0), 0, atol=1e-5)
 
 
+def test_an_array_at_hand_that_was_filled_anew_is_heard_anew() -> None:
+    task, buffer = made(), tone(200, 0.1)
+    first = task.encode(Signal(values=buffer, rate=RATE)).values
+    buffer[:] = tone(2000, 0.1)
+    assert not np.allclose(task.encode(Signal(values=buffer, rate=RATE)).values, first)
+
+
 def test_samples_may_be_numbers_as_others_are() -> None:
     task = made(sound="none")
     assert task.options["inputs"] == 1

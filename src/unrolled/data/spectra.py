@@ -10,6 +10,7 @@ rate than the model's is resampled (by a polyphase filter, SciPy's).
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, get_args
@@ -24,6 +25,8 @@ FRAME = 25.0
 """Milliseconds that a frame is long."""
 FULL_SCALE = 32768.0
 """What a sample of 1 is in 16 bits."""
+_REMEMBERED: dict[int, dict[tuple[Spectra, float | None], NDArray[np.float32]]] = {}
+"""Features by the identity of an array of samples; an entry goes with its array."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,19 @@ class Spectra:
         ear = Ear(self)
         found = [*ear.hear(heard), *ear.finish()]
         return np.stack(found)
+
+    def remembered(self, samples: NDArray[Any], rate: float | None = None) -> NDArray[np.float32]:
+        """As `of`, computed once for as long as the array of samples is there, whose numbers must not change: for
+        recordings of files, which a training asks for their scale, to learn from them, and at each check.
+        """
+        key = id(samples)
+        if key not in _REMEMBERED:
+            _REMEMBERED[key] = {}
+            weakref.finalize(samples, _REMEMBERED.pop, key, None).atexit = False
+        known = _REMEMBERED[key]
+        if (self, rate) not in known:
+            known[self, rate] = self.of(samples, rate)
+        return known[self, rate]
 
     def resampled(self, samples: NDArray[np.float32], rate: float | None) -> NDArray[np.float32]:
         """A whole recording at the model's rate."""

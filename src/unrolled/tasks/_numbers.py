@@ -303,7 +303,9 @@ def _read(example: Signal, size: int, sound: Spectra | None, *, missing: bool) -
     if sound is None:
         return _checked(example, size, missing=missing)
     try:
-        return sound.of(example.values, example.rate)
+        # An array that a user has at hand may hold other sound the next time; what was read from a file does not.
+        of = sound.of if example.origin is None else sound.remembered
+        return of(example.values, example.rate)
     except BadData as error:
         raise example.problem(error.problem) from None
 
