@@ -30,7 +30,7 @@ table.rows { width: 100%; border-collapse: collapse; font-size: .92rem; }
 table.rows th { text-align: start; color: var(--soft); font-weight: 400; }
 table.rows th, table.rows td { padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: break-word; font-variant-numeric: tabular-nums; }
-table.rows td.about { min-width: 12rem; width: 70%; overflow-wrap: anywhere; }
+table.rows td.about { min-width: 12rem; overflow-wrap: anywhere; }
 table.rows td:first-child, table.rows th, table.rows b { white-space: nowrap; }
 .salient p { margin: 0; line-height: 1.9; overflow-wrap: anywhere; }
 .w { border-radius: .25rem; padding: .1rem .15rem; }
