@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.data.tokenisers.base import Tokeniser
@@ -66,25 +67,46 @@ class Sampling:
         )
 
 
+def last_line(ids: NDArray[np.int64], line_end: int) -> NDArray[np.int64]:
+    """Of a text, (elements,), what its last line has, the ends of empty lines above it included."""
+    ends = np.flatnonzero((ids == line_end) & (np.append(line_end, ids)[:-1] != line_end))
+    return ids[ends[-1] + 1 :] if len(ends) else ids
+
+
 def elements(
-    network: LanguageNetwork, begin: State, first: Tensor, history: Sequence[int], how: Sampling, seed: int, sample: int
+    network: LanguageNetwork,
+    begin: State,
+    first: Tensor,
+    history: Sequence[int],
+    how: Sampling,
+    seed: int,
+    sample: int,
+    *,
+    anew: int | None = None,
 ) -> Iterator[int]:
     """Numbers of elements, without end.
 
     Args:
         begin: the state behind what was read.
         first: (1, vocabulary), the logits there.
-        history: the numbers of what was read.
+        history: the numbers of what stands before.
         seed, sample: of the draws; the same ones give the same elements, whatever else is drawn.
+        anew: the line end, where each line stands for itself: behind a line there is nothing to go on from.
     """
     uniforms, state, logits = Uniforms([seed], sample + 1), begin, first
     had = torch.tensor([list(history)], dtype=torch.long)
     step, place = prepare(network), 0
+    before = history[-1] if history else anew
     while True:
         drawn = how.draw(logits, had, torch.from_numpy(uniforms.at(np.array([sample]), place)))
         yield int(drawn)
         if how.repetition_penalty != 1:
             had = torch.cat([had, drawn.unsqueeze(1)], dim=1)
+        if anew is not None:
+            # An empty line is one with the line below it, as in training.
+            if int(drawn) == anew != before:
+                state = network.initial_state(1)
+            before = int(drawn)
         logits, state = step(drawn, state)
         place += 1
 
