@@ -189,7 +189,7 @@ class LanguageModel(Task):
         if not examples:
             raise BadData("there is no text to learn from")
         how = Cutting(tokens, pieces, case, minimum_count, most)
-        tokeniser, elements = learn_text(examples, how, (LINE_END,))
+        tokeniser, elements = learn_text(examples, how, LINE_END)
         if options.get("softmax") == "adaptive" and not options.get("cutoffs"):
             options["cutoffs"] = cutoffs_for(elements.counts or ())
         return cls({"elements": elements}, {"text": tokeniser}, **options)
