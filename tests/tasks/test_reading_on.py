@@ -67,10 +67,16 @@ def test_the_cache_is_its_equation(size: int, at_once: int, monkeypatch: pytest.
     assert found.tolist() == pytest.approx(wanted, rel=1e-4)
 
 
+UNTIED: dict[str, Any] = {"softmax": "adaptive", "tied": "no", "cutoffs": [3, 6]}
+"""Of a short segment some of its tails have no word."""
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-@pytest.mark.parametrize("segment", [1, 5, 1000])
-def test_dynamic_evaluation_is_a_step_of_descent_behind_each_segment(segment: int, decay: float) -> None:
-    task, rate = model(), 0.3
+@pytest.mark.parametrize(("segment", "options"), [(1, {}), (5, {}), (1000, {}), (1, UNTIED), (5, UNTIED)])
+def test_dynamic_evaluation_is_a_step_of_descent_behind_each_segment(
+    segment: int, options: dict[str, Any], decay: float
+) -> None:
+    task, rate = model(**options), 0.3
     before = copy.deepcopy(task.state_dict())
     ids, other = ids_of(task), copy.deepcopy(task)
     trained = [p.detach().clone() for p in other.parameters()]

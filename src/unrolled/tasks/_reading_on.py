@@ -170,7 +170,8 @@ class _Descent:
                 self.network.loss(one_row(torch.cat(row.ids)), torch.cat(row.due), row.before)[0] for row in self.rows
             ]
             mean = torch.stack(losses).sum() / self.how.dynamic_segment
-            gradients = torch.autograd.grad(mean, self.weights)
+            # Some softmaxes leave out weights of words that are not in the segment.
+            gradients = torch.autograd.grad(mean, self.weights, materialize_grads=True)
         with torch.no_grad():
             if self.how.dynamic_decay:
                 torch._foreach_lerp_(self.weights, self.trained, self.how.dynamic_decay)
