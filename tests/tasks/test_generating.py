@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from unrolled.data.examples import Passage
+from unrolled.decoding.sampling import Uniforms
 from unrolled.errors import BadOption
 from unrolled.tasks._generating import LINE_END, Sampling, elements
 from unrolled.tasks.language_model import LanguageModel
@@ -172,6 +173,47 @@ def test_what_is_said_behind_a_prompt_is_what_was_drawn(model: LanguageModel) ->
         else:
             lines[-1].append(token)
     assert "c" + said(model, prompt, seed=7, how=how) == "\n".join(" ".join(line) for line in lines)
+
+
+def by_hand(model: LanguageModel, begun: list[str], prompt: list[str], how: Sampling, seed: int) -> list[str]:
+    """Elements of lines that stand apart: each begins from nothing, with the ends of the empty lines above it.
+
+    begun: what the last line of the prompt has; prompt: all that it has.
+    """
+    uniforms, had, line, drawn = Uniforms([seed]), [model.elements.index(t) for t in prompt], list(begun), []
+    for place in range(how.length):
+        logits, state = model.network.step(torch.tensor([model.line_end]), model.network.initial_state(1))
+        for token in line:
+            logits, state = model.network.step(torch.tensor([model.elements.index(token)]), state)
+        one = how.draw(logits, torch.tensor([had]), torch.from_numpy(uniforms.at(np.array([0]), place)))
+        had.append(int(one))
+        drawn += model.elements.decode([int(one)])
+        ended = drawn[-1] == LINE_END and any(token != LINE_END for token in line)
+        line = [] if ended else [*line, drawn[-1]]
+    return drawn
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1.5])
+def test_lines_that_stand_apart_are_drawn_each_from_nothing(model: LanguageModel, penalty: float) -> None:
+    apart = LanguageModel(model.vocabularies, model.tokenisers, **{**model.options, "lines": "apart"}).eval()
+    apart.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        apart.network.softmax.bias[model.line_end] += 4.0  # so that there are many lines, and empty ones
+        how = Sampling(length=60, temperature=2.0, repetition_penalty=penalty)
+        for prompt, begun in (
+            ("", []),
+            ("a b\nc", ["c"]),
+            ("a b\n", []),
+            ("a\n\n\nb", [LINE_END, LINE_END, "b"]),
+            ("\n\nb", [LINE_END, LINE_END, "b"]),
+            ("a\n\n", [LINE_END]),
+        ):
+            every = prompt.replace(LINE_END, f" {LINE_END} ").split(" ")
+            drawn = by_hand(apart, begun, [token for token in every if token], how, seed=4)
+            assert drawn.count(LINE_END) > 5
+            lines = [" ".join(line.split()) for line in " ".join(["|", *drawn]).split(LINE_END)]
+            text = LINE_END.join(lines)[1:]
+            assert said(apart, prompt, seed=4, how=how).strip(" ") == text.strip(" ")
 
 
 def test_a_text_ends_before_a_word_at_which_it_is_to_stop(model: LanguageModel) -> None:

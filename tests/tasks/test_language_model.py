@@ -14,6 +14,7 @@ import torch
 
 from unrolled.data.examples import Passage
 from unrolled.data.feeds import Streams
+from unrolled.data.long_text import LongText
 from unrolled.errors import BadData, BadOption, NotFinite, UnknownName
 from unrolled.tasks import _reading_on
 from unrolled.tasks.language_model import LINE_END, LanguageModel
@@ -150,6 +151,24 @@ def test_a_prediction_names_what_follows_and_how_surprising_each_element_is() ->
 def test_empty_lines_are_line_ends_of_the_text() -> None:
     task = made(tokens="characters")
     assert task.encode(Passage(text="go", above=2)).tokens == (LINE_END, LINE_END, "g", "o", LINE_END)
+
+
+def test_line_ends_are_counted_and_take_no_other_element_s_place(tmp_path: Path) -> None:
+    """Else the frequent line end would be among the rarest elements that a sampled softmax draws from."""
+    path = tmp_path / "text.txt"
+    path.write_text("b a\n\n\nb a b\n\na c\n")
+    lines = [Passage(text="b a"), Passage(text="b a b", above=2), Passage(text="a c", above=1)]
+    for given in (lines, LongText(path)):
+        for options, symbols, counts in (
+            ({}, ("<unk>", LINE_END, "a", "b", "c"), (0, 6, 3, 3, 1)),
+            ({"most": 2}, ("<unk>", LINE_END, "a", "b"), (1, 6, 3, 3)),
+            ({"minimum_count": 99}, ("<unk>", LINE_END), (7, 6)),
+        ):
+            task = LanguageModel.prepare(given, samples=1, **TINY, **options)
+            assert (task.elements.symbols, task.elements.counts) == (symbols, counts)
+            assert int(task.network.softmax.inclusion[1:].argmax()) == 0  # type: ignore[index,union-attr]
+    inside = LanguageModel.prepare([Passage(text="a\nb")], tokens="characters", **TINY)
+    assert inside.elements.counts == (0, 2, 1, 1)
 
 
 def test_an_unseen_element_is_unknown_and_counted() -> None:

@@ -67,10 +67,16 @@ def test_the_cache_is_its_equation(size: int, at_once: int, monkeypatch: pytest.
     assert found.tolist() == pytest.approx(wanted, rel=1e-4)
 
 
+UNTIED: dict[str, Any] = {"softmax": "adaptive", "tied": "no", "cutoffs": [3, 6]}
+"""Of a short segment some of its tails have no word."""
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-@pytest.mark.parametrize("segment", [1, 5, 1000])
-def test_dynamic_evaluation_is_a_step_of_descent_behind_each_segment(segment: int, decay: float) -> None:
-    task, rate = model(), 0.3
+@pytest.mark.parametrize(("segment", "options"), [(1, {}), (5, {}), (1000, {}), (1, UNTIED), (5, UNTIED)])
+def test_dynamic_evaluation_is_a_step_of_descent_behind_each_segment(
+    segment: int, options: dict[str, Any], decay: float
+) -> None:
+    task, rate = model(**options), 0.3
     before = copy.deepcopy(task.state_dict())
     ids, other = ids_of(task), copy.deepcopy(task)
     trained = [p.detach().clone() for p in other.parameters()]
@@ -94,6 +100,34 @@ def test_dynamic_evaluation_is_a_step_of_descent_behind_each_segment(segment: in
     found = nats(task, dynamic_rate=rate, dynamic_decay=decay, dynamic_segment=segment)
     assert found.tolist() == pytest.approx(wanted, rel=1e-3)
     assert all(torch.equal(value, before[name]) for name, value in task.state_dict().items())
+
+
+@pytest.mark.parametrize("segment", [1, 4, 7, 100])
+@pytest.mark.parametrize("lines", ["apart", "running"])
+def test_dynamic_evaluation_of_lines_for_themselves_learns_from_each_as_it_was_read(lines: str, segment: int) -> None:
+    """A segment may have the end of one line and the beginning of the next, which does not go on from it."""
+    task, rate, wanted = model(lines=lines), 0.2, []
+    other = copy.deepcopy(task)
+    engine, due = torch.optim.SGD(other.parameters(), lr=rate), []
+    for line in LINES:
+        state, last = other.network.initial_state(1), task.line_end
+        for this in task.encode(Passage(text=line)).ids.tolist():
+            logits, state = other.network.step(torch.tensor([last]), state)
+            due.append(-logits[0].log_softmax(0)[this])
+            wanted.append(float(due[-1].detach()) / math.log(2))
+            last = this
+            if len(due) == segment:
+                engine.zero_grad()
+                torch.stack(due).mean().backward()
+                engine.step()
+                due = []
+                state = tuple(tuple(leaf.detach() for leaf in layer) for layer in state)  # type: ignore[union-attr]
+    how = {"dynamic_rate": rate, "dynamic_segment": segment}
+    predicted = task.predict([Passage(text=line) for line in LINES], **how)
+    assert [b for line in predicted for _, b in line.surprisals or ()] == pytest.approx(wanted, rel=1e-3)
+    if lines == "apart":
+        figures = task.measure([Passage(text=line) for line in LINES], **how)
+        assert figures["bits"] == pytest.approx(sum(wanted) / len(wanted), rel=1e-4)
 
 
 @pytest.mark.parametrize("options", [{"cache_size": 9}, {"dynamic_rate": 0.1}, {"cache_size": 9, "dynamic_rate": 0.1}])

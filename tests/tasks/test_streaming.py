@@ -94,6 +94,27 @@ def test_its_answers_are_what_a_prediction_in_context_says(options: dict[str, An
     assert [name for name, _ in found[-2]["following"]] == [name for name, _ in predicted[2].following]
 
 
+@pytest.mark.parametrize("options", [{}, {"tokens": "characters"}, {"cell": "gru", "layers": 1}])
+def test_of_lines_that_stand_apart_its_answers_are_the_predictions_of_each(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    task = model(lines="apart", **options)
+    lines = [Passage(text=LINES[0]), Passage(text=LINES[2], above=1), Passage(text=LINES[3])]
+    said = [pair for line in task.predict(lines) for pair in line.surprisals or ()]
+    whole = answers(task, [TEXT])
+    assert [answer["element"] for answer in whole] == [element for element, _ in said]
+    assert [answer["bits"] for answer in whole] == pytest.approx([bits for _, bits in said], rel=1e-4)
+    begins = answers(task, [LINES[0] + LINE_END])[-1]["following"]  # behind a line, as if nothing had been
+    assert whole[-1]["following"] == begins == answers(task, ["go" + LINE_END])[-1]["following"]
+    end = TEXT.index(LINE_END)
+    for cut in (end, end + 1, end + 2, TEXT.index(" dog sleeps")):  # the second stands between two line ends
+        first = task.stream()
+        found = [*first.read(TEXT[:cut]), *first.finish()]
+        states.save(first.state, tmp_path / "state")
+        second = task.stream(states.load(tmp_path / "state"))
+        assert same([*found, *second.read(TEXT[cut:]), *second.finish()], whole)
+
+
 def test_it_answers_at_each_element_as_soon_as_it_is_certain() -> None:
     streamer = model().stream(likeliest=2)
     assert list(streamer.read("the d")) != []

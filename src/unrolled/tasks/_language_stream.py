@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -25,12 +25,21 @@ class LanguageStreamer(TextStreamer):
         elements, tokeniser: of its text.
         likeliest: how many next elements are named.
         saved: of another one's `state`.
+        lines: as the model has them; of those that stand apart each begins anew, together with empty lines above it.
     """
 
     def __init__(
-        self, network: LanguageNetwork, elements: Vocabulary, tokeniser: Tokeniser, likeliest: int, saved: State | None
+        self,
+        network: LanguageNetwork,
+        elements: Vocabulary,
+        tokeniser: Tokeniser,
+        likeliest: int,
+        saved: State | None,
+        *,
+        lines: Literal["running", "apart"],
     ) -> None:
-        self.elements, self.likeliest = elements, min(likeliest, len(elements))
+        self.elements, self.likeliest, self.lines = elements, min(likeliest, len(elements)), lines
+        self.line_end = elements.index(LINE_END)
         network.eval()
         with torch.no_grad():
             self.initial_state, self.step = network.initial_state, prepare(network)
@@ -38,12 +47,13 @@ class LanguageStreamer(TextStreamer):
 
     @torch.no_grad()
     def begin(self) -> None:
-        self._step(self.elements.index(LINE_END), self.initial_state(1))
+        self._step(self.line_end, self.initial_state(1))
 
     def answer(self, token: str) -> dict[str, Any]:
         element = self.elements.index(token)
         bits = -float(self.carried["logs"][element]) / math.log(2)
-        self._step(element, self.carried["state"])
+        anew = self.lines == "apart" and element == self.line_end != int(self.carried["last"])
+        self._step(element, self.initial_state(1) if anew else self.carried["state"])
         probable = self.carried["logs"].topk(self.likeliest)
         named = zip(self.elements.decode(probable.indices.tolist()), probable.values.exp().tolist(), strict=True)
         return {"element": token, "bits": bits, "following": tuple(named)}
@@ -51,4 +61,4 @@ class LanguageStreamer(TextStreamer):
     def _step(self, element: int, state: State) -> None:
         """Read on. `logs`: (vocabulary,), the logarithms of the probabilities of what comes then."""
         logits, after = self.step(torch.tensor([element]), state)
-        self.carried = {"logs": logits[0].log_softmax(0), "state": after}
+        self.carried = {"logs": logits[0].log_softmax(0), "state": after, "last": torch.tensor([element])}

@@ -2,7 +2,8 @@ r"""A language model that goes on learning while it reads, in two ways, alone or
 
 Dynamic evaluation (Mikolov et al. 2010; Krause, Kahembwe, Murray & Renals 2018, arXiv:1709.07432, section 4): after
 each segment of the text, once its elements have been predicted, a step of gradient descent on their mean loss, and a
-step back to the weights theta_0 as they were trained,
+step back to the weights theta_0 as they were trained (a segment of lines that begin anew is differentiated as it was
+read, line by line),
 
     theta <- theta - rate g + decay (theta_0 - theta)
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -90,6 +92,8 @@ class Reader:
     def begin(self) -> None:
         """Go on with what stands behind nothing; what was learnt stays."""
         self.state, self.last = self.network.initial_state(1), torch.tensor([self.line_end])
+        if self.descent is not None:
+            self.descent.begin()
 
     def read(self, ids: Tensor) -> Tensor:
         """The cross-entropy of each next element in nats, (elements,). ids: (elements,)."""
@@ -121,6 +125,14 @@ class Reader:
         return nats
 
 
+class _Row(NamedTuple):
+    """What was read in one go, what came then, and the state before it all."""
+
+    ids: list[Tensor]
+    due: list[Tensor]
+    before: State
+
+
 class _Descent:
     """Dynamic evaluation of one text."""
 
@@ -128,29 +140,38 @@ class _Descent:
         self.network, self.how = network, how
         self.weights: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
         self.trained = [p.detach().clone() for p in self.weights] if how.dynamic_decay else []
-        self.ids: list[Tensor] = []
-        self.due: list[Tensor] = []
-        self.before: State = None
+        self.rows: list[_Row] = []
+        """Of the segment; the next one begins where reading begins anew."""
+        self.goes_on = False
 
     @property
     def room(self) -> int:
         """Elements that still fit into the segment."""
-        return self.how.dynamic_segment - sum(map(len, self.ids))
+        return self.how.dynamic_segment - sum(len(part) for row in self.rows for part in row.due)
+
+    def begin(self) -> None:
+        """What comes next does not go on from what was read; it is still of the same segment."""
+        self.goes_on = False
 
     def read(self, ids: Tensor, due: Tensor, before: State) -> None:
         """A part of a segment, no more than there is room for, and the state before it; a whole segment is learnt."""
-        if not self.ids:
-            self.before = before
-        self.ids.append(ids)
-        self.due.append(due)
+        if not self.goes_on:
+            self.rows.append(_Row([], [], before))
+        self.goes_on = True
+        self.rows[-1].ids.append(ids)
+        self.rows[-1].due.append(due)
         if self.room == 0:
-            self._step(torch.cat(self.ids), torch.cat(self.due))
-            self.ids, self.due = [], []
+            self._step()
+            self.rows, self.goes_on = [], False
 
-    def _step(self, ids: Tensor, due: Tensor) -> None:
+    def _step(self) -> None:
         with torch.enable_grad():
-            total, _ = self.network.loss(one_row(ids), due, self.before)
-            gradients = torch.autograd.grad(total / len(due), self.weights)
+            losses = [
+                self.network.loss(one_row(torch.cat(row.ids)), torch.cat(row.due), row.before)[0] for row in self.rows
+            ]
+            mean = torch.stack(losses).sum() / self.how.dynamic_segment
+            # Some softmaxes leave out weights of words that are not in the segment.
+            gradients = torch.autograd.grad(mean, self.weights, materialize_grads=True)
         with torch.no_grad():
             if self.how.dynamic_decay:
                 torch._foreach_lerp_(self.weights, self.trained, self.how.dynamic_decay)

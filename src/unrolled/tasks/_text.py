@@ -6,7 +6,8 @@ step: a training that is resumed, or one of another size, does not count again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from unrolled.data import cache
@@ -27,7 +28,7 @@ class Cutting(NamedTuple):
     most: int | None
 
 
-def learn_text(examples: Sequence[Passage], how: Cutting, marks: tuple[str, ...]) -> tuple[Tokeniser, Vocabulary]:
+def learn_text(examples: Sequence[Passage], how: Cutting, line_end: str) -> tuple[Tokeniser, Vocabulary]:
     """The tokeniser and the vocabulary of a text.
 
     A `LongText` is gone through and not held: what grows with it is the count of its different elements alone. Pieces
@@ -36,22 +37,33 @@ def learn_text(examples: Sequence[Passage], how: Cutting, marks: tuple[str, ...]
     Args:
         examples: its lines.
         how: see there.
-        marks: symbols that are no elements of a line.
+        line_end: the symbol that ends each line, also each empty one, and is no other element of it.
     """
     if not isinstance(examples, LongText):
-        return _learnt(examples, how, marks)
-    of = {"text": examples.fingerprint, "how": how._asdict(), "marks": marks}
+        return _learnt(examples, how, line_end)
+    of = {"text": examples.fingerprint, "how": how._asdict(), "line_end": line_end}
 
     def made() -> Any:
-        tokeniser, elements = _learnt(examples, how, marks)
+        tokeniser, elements = _learnt(examples, how, line_end)
         return {"tokeniser": tokeniser.to_json(), "elements": elements.to_json()}
 
     found = cache.remembered("vocabularies", of, made)
     return Tokeniser.from_json(found["tokeniser"]), Vocabulary.from_json(found["elements"])
 
 
-def _learnt(examples: Sequence[Passage], how: Cutting, marks: tuple[str, ...]) -> tuple[Tokeniser, Vocabulary]:
+def _learnt(examples: Sequence[Passage], how: Cutting, line_end: str) -> tuple[Tokeniser, Vocabulary]:
     tokeniser = tokeniser_for(how.tokens, (example.text for example in sampled(examples)), how.pieces, how.case)
-    counted = (tokeniser.tokens(example.text) for example in examples)
-    found = vocabulary_of(counted, how.minimum_count, marks, how.most)
+    ends = 0
+
+    def lines() -> Iterator[list[str]]:
+        nonlocal ends
+        for example in examples:
+            tokens = tokeniser.tokens(example.text)
+            ends += example.above + tokens.count(line_end) + 1
+            yield tokens
+
+    # A line end is always there, whatever is rare: it is counted by itself, so that it takes no other element's place.
+    found = vocabulary_of(lines(), how.minimum_count, (line_end,), how.most)
+    unknown, _, *others = found.counts or ()
+    found = replace(found, counts=(unknown, ends, *others))
     return tokeniser, found.including(tokeniser.closed or ())

@@ -34,7 +34,7 @@ from unrolled.layers.stack import CellName
 from unrolled.state import State
 from unrolled.tasks import _side_by_side
 from unrolled.tasks._cutting import LINE_END
-from unrolled.tasks._generating import Sampling, elements, said
+from unrolled.tasks._generating import Sampling, elements, last_line, said
 from unrolled.tasks._language import network_of
 from unrolled.tasks._language_stream import LanguageStreamer
 from unrolled.tasks._packing import one_row, packed, packing
@@ -189,7 +189,7 @@ class LanguageModel(Task):
         if not examples:
             raise BadData("there is no text to learn from")
         how = Cutting(tokens, pieces, case, minimum_count, most)
-        tokeniser, elements = learn_text(examples, how, (LINE_END,))
+        tokeniser, elements = learn_text(examples, how, LINE_END)
         if options.get("softmax") == "adaptive" and not options.get("cutoffs"):
             options["cutoffs"] = cutoffs_for(elements.counts or ())
         return cls({"elements": elements}, {"text": tokeniser}, **options)
@@ -334,16 +334,19 @@ class LanguageModel(Task):
 
     @torch.no_grad()
     def generate(self, prompt: str, *, seed: int, sample: int, how: Sampling) -> Iterator[str]:
-        """The prompt's lines are read first; where it ends in a line end, the text begins with a new line."""
+        """The prompt's lines are read first, its last one alone where lines stand apart; where it ends in a line end,
+        the text begins with a new line.
+        """
         if self.is_backward:
             raise BadOption("a backward model reads a text from its end: there is no prompt that it goes on from")
         lines = prompt.split(LINE_END)
         ids = np.concatenate([self.encode(Passage(text=line)).ids for line in lines])[:-1]
-        read = torch.from_numpy(np.concatenate([[self.line_end], ids]))
+        anew = self.line_end if self.options["lines"] == "apart" else None
+        read = np.concatenate([[self.line_end], ids if anew is None else last_line(ids, anew)])
         with self.evaluating():
-            x, state = self.network.read(one_row(read))
+            x, state = self.network.read(one_row(torch.from_numpy(read)))
             first = self.network.logits(x.data[-1:])
-            drawn = elements(self.network, state, first, ids.tolist(), how, seed, sample)
+            drawn = elements(self.network, state, first, ids.tolist(), how, seed, sample, anew=anew)
             yield from said(drawn, self.elements, self.tokeniser, how, lines[-1])
 
     def stream(self, saved: State | None = None, **options: Any) -> Streamer:
@@ -352,7 +355,8 @@ class LanguageModel(Task):
             raise BadOption("a stream does not learn on: dynamic_rate and cache_size are for evaluate and predict")
         if self.is_backward:
             raise BadOption("a backward model reads a text from its end, which a stream has not")
-        return LanguageStreamer(self.network, self.elements, self.tokeniser, how.likeliest, saved)
+        lines = self.options["lines"]
+        return LanguageStreamer(self.network, self.elements, self.tokeniser, how.likeliest, saved, lines=lines)
 
     def compare(self, text: str, alternatives: Sequence[str]) -> list[dict[str, Any]]:
         if text.count(GAP) != 1:
