@@ -140,6 +140,22 @@ def test_what_is_kept_in_a_file_goes_on_as_if_it_had_not_ended(task: Transcriber
     assert found == answers(task, [given_])
 
 
+def test_a_state_that_is_kept_stays_what_it_was_whatever_is_heard(task: Transcriber) -> None:
+    sound, other = examples()[2].values.tobytes(), examples()[4].values.tobytes()
+    first = task.stream()
+    list(first.read(sound[:2641]))
+    kept = first.state
+    copied = states.tree_map(torch.clone, kept)
+    wanted = list(task.stream(copied).read(sound[2641:]))
+    list(first.read(other))
+    second, third, found = task.stream(kept), task.stream(kept), []
+    for piece in parted(sound[2641:], [1001, 4000]):
+        found += second.read(piece)
+        list(third.read(other))
+    assert transcript(found) == transcript(wanted)
+    assert all(torch.equal(a, b) for a, b in zip(states.leaves(kept), states.leaves(copied), strict=True))
+
+
 def test_a_stream_does_not_grow(task: Transcriber) -> None:
     streamer, piece = task.stream(), said("abc").tobytes()
 

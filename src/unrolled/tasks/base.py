@@ -71,7 +71,9 @@ class Streamer(ABC):
     @property
     @abstractmethod
     def state(self) -> State:
-        """All that another one needs to go on from here; what waits is not a part of it."""
+        """All that another one needs to go on from here; what waits is not a part of it. A value: it stays what it is,
+        whatever is read afterwards, and several others may go on from it.
+        """
 
 
 class Task(nn.Module, ABC):
