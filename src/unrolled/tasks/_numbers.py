@@ -240,7 +240,7 @@ def encoded(reader: Reader | NumberReader, example: LabelledText | Signal, targe
     tokens = tokenise(example.text, rule)
     if not tokens:
         raise example.problem(f"an empty text: {example.text!r} has no {rule} in it")
-    return reader.encode(tokens, {}, target, example.text)
+    return reader.encode(tokens, {}, target, example.text, rule)
 
 
 def numeric(
