@@ -14,11 +14,13 @@ import torch
 from unrolled import api, looking
 from unrolled.cli import main
 from unrolled.cli_inspect import inspect
-from unrolled.data.examples import LabelledText
+from unrolled.data import reading
+from unrolled.data.examples import LabelledText, Pair
 from unrolled.errors import BadOption
-from unrolled.inspection.gates import gates
+from unrolled.inspection.gates import Gates, gates
 from unrolled.model import model_class
 from unrolled.tasks.classifier import Classifier
+from unrolled.tasks.translator import Translator
 
 TEXTS = [("a good film , 9", "up"), ("not so Good .", "down"), ("a film", "up"), ("so dull , so long", "down")]
 
@@ -68,6 +70,24 @@ def test_units_that_tell_what_a_pattern_matches(folder: Path) -> None:
         looking.gate_report(model, folder / "texts.tsv", pattern="zzz")
     with pytest.raises(BadOption, match="is no regular expression"):
         looking.gate_report(model, folder / "texts.tsv", pattern="(")
+
+
+def test_what_only_one_of_two_sides_holds_is_told_by_its_units(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pairs = [Pair(source="a b c", target="x y"), Pair(source="b a", target="y")]
+    model = model_class("translator")(
+        Translator.prepare(pairs, hidden_size=4, source_tokens="words", target_tokens="words")
+    )
+    reading.write(tmp_path / "pairs.tsv", pairs)
+    report = looking.gate_report(model, tmp_path / "pairs.tsv", pattern="c")
+    assert any("decoder" in mean.layer for mean in report.means)
+    assert report.units
+    assert not any("decoder" in layer for layer, *_ in report.units)
+
+
+def test_a_model_whose_cells_read_no_elements_has_no_gates() -> None:
+    with pytest.raises(BadOption, match="no cell of this model reads the examples element by element"):
+        list(looking.means_of(Gates(((), ()))))
 
 
 def test_without_a_file_or_a_text_there_is_nothing_to_look_at(folder: Path) -> None:

@@ -128,18 +128,32 @@ def gate_report(
     Raises `BadOption` where nothing, or everything, is matched.
     """
     found = gates(model.task, examples_of(model, data, texts, most, **given))
-    units: list[tuple[str, str, Unit]] = []
-    if pattern is not None:
-        for layer in found.layers:
-            flags = [inside(elements, pattern) for elements, _ in found.of(layer, "h")]
-            for name in _names(found, layer):
-                units += [(layer, name, unit) for unit in found.units(layer, name, flags, most=3)]
-        units.sort(key=lambda one: -abs(one[2].area - 0.5))
+    units = [] if pattern is None else _telling(found, pattern)
     return GateReport(tuple(means_of(found)), pattern, tuple(units[:10]))
 
 
+def _telling(found: Gates, pattern: str) -> list[tuple[str, str, Unit]]:
+    """The units that tell what is matched, the best first, of the cells whose elements hold some of it: a translator's
+    target, or what a language model below reads, may hold none.
+    """
+    units: list[tuple[str, str, Unit]] = []
+    refused: BadOption | None = None
+    for layer in found.layers:
+        flags = [inside(elements, pattern) for elements, _ in found.of(layer, "h")]
+        try:
+            for name in _names(found, layer):
+                units += [(layer, name, unit) for unit in found.units(layer, name, flags, most=3)]
+        except BadOption as error:
+            refused = error
+    if not units and refused is not None:
+        raise refused
+    return sorted(units, key=lambda one: -abs(one[2].area - 0.5))
+
+
 def means_of(found: Gates) -> Iterator[Mean]:
-    """Of every gate and state, by kind of element."""
+    """Of every gate and state, by kind of element. Raises `BadOption` where there is none."""
+    if not found.layers:
+        raise BadOption("no cell of this model reads the examples element by element: it has no gates to show")
     for layer in found.layers:
         for name in _names(found, layer):
             by_kind = found.mean(layer, name, by=kind)

@@ -9,10 +9,12 @@ import pytest
 import torch
 from tests.test_every_task import NAMES, examples_of, made
 
-from unrolled.data.examples import LabelledText
+from unrolled.data.examples import LabelledText, Passage, TaggedTokens
 from unrolled.errors import BadOption
 from unrolled.inspection.saliency import memory, saliency
 from unrolled.tasks.classifier import Classifier
+from unrolled.tasks.language_model import LanguageModel
+from unrolled.tasks.tagger import Tagger
 
 TEXTS = [LabelledText(text="a b c d e", label="x"), LabelledText(text="f g h", label="y")]
 PLAIN = {
@@ -115,3 +117,16 @@ def test_it_prints_a_line_an_element() -> None:
     lines = str(saliency(classifier(), "a b c")).splitlines()
     assert len(lines) == 4
     assert lines[1].lstrip().startswith("a  gradients")
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_what_a_language_model_below_made_of_the_text_is_not_taken_for_its_elements(layers: int) -> None:
+    language = LanguageModel.prepare([Passage(text=one.text) for one in TEXTS], hidden_size=4, word_size=3)
+    tagged = [TaggedTokens(tokens=("a", "b", "c"), tags=("x", "y", "x"))]
+    for task in (
+        Classifier.prepare(TEXTS, encoder=[language], layers=layers, hidden_size=4),
+        Tagger.prepare(tagged, encoder=[language], layers=layers, hidden_size=4),
+    ):
+        for look in (lambda task=task: saliency(task, "a b c"), lambda task=task: memory(task, ["a b c"])):
+            with pytest.raises(BadOption, match=r"reads a language model's vectors.*`inspect gates` shows"):
+                look()

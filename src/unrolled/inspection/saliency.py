@@ -117,6 +117,8 @@ def memory(task: Task, examples: Sequence[Any], *, most: int = 100, seed: int = 
         examples: raw ones, or examples. What is put in an element's place is another one of the same example.
         most: lags, at most.
         seed: of what is drawn.
+
+    Raises `BadOption` where the task has no vectors to look at.
     """
     draw = torch.Generator().manual_seed(seed)
     sums, counts = np.zeros(most), np.zeros(most, dtype=np.int64)

@@ -182,6 +182,9 @@ class NumberReader(nn.Module):
                 stepped.append(torch.cat([output, x], dim=-1) if self.options.connections == "skip" else output)
             yield self(batch).data, torch.cat(stepped)
 
+    def vectors(self) -> nn.Module:
+        return self.embedding_dropout
+
     def initial_state(self, rows: int) -> State:
         return self.stack.initial_state(rows)
 

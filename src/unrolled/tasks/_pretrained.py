@@ -229,3 +229,11 @@ def copy_weights(encoders: Sequence[LanguageModel], to: Encoders) -> None:
         trained = model.network.state_dict()
         own = new.reader.state_dict()  # type: ignore[union-attr]
         new.reader.load_state_dict({name: trained[name] for name in own})  # type: ignore[union-attr]
+
+
+def sequences_below(encoders: Encoders | None, encoded: Any) -> dict[str, tuple[str, ...]]:
+    """As `Task.sequences_below`. encoders: of a task's `reader`; encoded: by it."""
+    if encoders is None:
+        return {}
+    each = enumerate(zip(encoders._each(), encoded.contexts, strict=True))
+    return {f"reader.encoders.models.{k}": model.elements.decode(context.ids) for k, (model, context) in each}

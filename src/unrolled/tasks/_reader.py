@@ -255,6 +255,15 @@ class Reader(nn.Module):
                 stepped.append(vector)
             yield whole, torch.cat(stepped)
 
+    def vectors(self) -> nn.Module:
+        """As `Task.vectors`. Raises `BadOption` where they are a language model's, and know the text around them."""
+        if self.encoders is not None:
+            raise BadOption(
+                "this model reads a language model's vectors, each of which knows the text around its element: what an "
+                "element by itself does is not told; `inspect gates` shows what the cells do, the language model's, too"
+            )
+        return self.embedding_dropout
+
     def initial_state(self, rows: int) -> State:
         return () if self.stack is None else self.stack.initial_state(rows)
 

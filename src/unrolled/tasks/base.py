@@ -247,6 +247,12 @@ class Task(nn.Module, ABC):
         """
         return [tuple(encoded.tokens)]
 
+    def sequences_below(self, encoded: Any) -> dict[str, tuple[str, ...]]:
+        """As `sequences`, of parts that cut the text into elements of their own, as a language model below does: by the
+        path of the part, its elements in the order in which it reads them.
+        """
+        return {}
+
     @property
     def name(self) -> str:
         """Of the task: that of its file."""
