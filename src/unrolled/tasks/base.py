@@ -229,6 +229,8 @@ class Task(nn.Module, ABC):
 
         Returns:
             The log-probability of each choice, (rows, choices), in the caller's order, and what the choices are called.
+
+        Raises `NoElement` where a row has no such element.
         """
         raise BadOption(f"a {self.name} does not say what it chooses from")
 
