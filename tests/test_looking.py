@@ -14,11 +14,14 @@ import torch
 from unrolled import api, looking
 from unrolled.cli import main
 from unrolled.cli_inspect import inspect
-from unrolled.data.examples import LabelledText
-from unrolled.errors import BadOption
-from unrolled.inspection.gates import gates
+from unrolled.data import reading
+from unrolled.data.examples import LabelledText, Pair, TaggedTokens
+from unrolled.errors import BadOption, NoElement
+from unrolled.inspection.gates import Gates, gates
 from unrolled.model import model_class
 from unrolled.tasks.classifier import Classifier
+from unrolled.tasks.tagger import Tagger
+from unrolled.tasks.translator import Translator
 
 TEXTS = [("a good film , 9", "up"), ("not so Good .", "down"), ("a film", "up"), ("so dull , so long", "down")]
 
@@ -70,9 +73,42 @@ def test_units_that_tell_what_a_pattern_matches(folder: Path) -> None:
         looking.gate_report(model, folder / "texts.tsv", pattern="(")
 
 
+def test_what_only_one_of_two_sides_holds_is_told_by_its_units(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pairs = [Pair(source="a b c", target="x y"), Pair(source="b a", target="y")]
+    model = model_class("translator")(
+        Translator.prepare(pairs, hidden_size=4, source_tokens="words", target_tokens="words")
+    )
+    reading.write(tmp_path / "pairs.tsv", pairs)
+    report = looking.gate_report(model, tmp_path / "pairs.tsv", pattern="c")
+    assert any("decoder" in mean.layer for mean in report.means)
+    assert report.units
+    assert not any("decoder" in layer for layer, *_ in report.units)
+
+
+def test_a_model_whose_cells_read_no_elements_has_no_gates() -> None:
+    with pytest.raises(BadOption, match="no cell of this model reads the examples element by element"):
+        list(looking.means_of(Gates(((), ()))))
+
+
 def test_without_a_file_or_a_text_there_is_nothing_to_look_at(folder: Path) -> None:
     with pytest.raises(BadOption, match="nothing to look at: give a file or a text"):
         looking.memory_report(api.load(folder / "model"), None)
+
+
+def test_examples_that_are_too_short_for_a_place_are_left_out_and_counted(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rows = [("a", "b", "c"), ("a",), ("b", "c", "a"), ("c", "b")]
+    tagged = [TaggedTokens(tokens=row, tags=row) for row in rows]
+    model = model_class("tagger")(Tagger.prepare(tagged, hidden_size=4, word_size=3, characters="none"))
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps({"tokens": row, "tags": row}) + "\n" for row in rows))
+    report = looking.saliency_report(model, tmp_path / "test.jsonl", place=2)
+    assert [one.elements for one in report.answers] == [rows[0], rows[2]]
+    assert report.left_out == report.to_json()["left_out"] == 2
+    assert str(report).endswith("\n\ntoo short for that place, and left out: 2")
+    assert "left out" not in str(looking.saliency_report(model, tmp_path / "test.jsonl"))
+    with pytest.raises(NoElement, match="there is no element -4 among 3"):
+        looking.saliency_report(model, tmp_path / "test.jsonl", place=-4)
 
 
 def run(*words: str) -> None:

@@ -369,3 +369,19 @@ def test_the_page_opens_in_a_browser_without_an_error_and_its_keys_hide_traces(w
     assert (pressed, before, after, again) == ("true", 3 * keys, 3 * keys - 3, 3 * keys)
     (tmp_path / "bad.html").write_text("<script>console.error('heard')</script>")
     assert "heard" in told(tmp_path / "bad.html")[1][0]
+
+
+@pytest.mark.parametrize("task", ["classifier", "tagger"])
+def test_of_a_model_that_begins_with_a_language_model_it_says_what_is_not_told(task: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    examples, suffix = examples_of(task)
+    lines = examples_of("language_model")[0][:4]
+    below = find("unrolled.tasks", "language_model", Task, "task").prepare(lines, hidden_size=4, word_size=3)
+    prepared = find("unrolled.tasks", task, Task, "task").prepare(examples, encoder=[below], layers=0, word_size=0)
+    path = tmp_path / f"test{suffix}"
+    reading.write(path, examples)
+    found = reporting.report(model_class(task)(prepared), path, path)
+    for section in ("memory", "saliency"):
+        assert "reads a language model's vectors" in found.absent[section]
+    assert {cell.partition(".models")[0] for cell, *_ in found.means} == {"reader.encoders"}
+    assert "What is not here" in found.to_html()

@@ -71,7 +71,10 @@ def inspect_saliency(
     text: Text = None,
     examples: Many = 4,
     answer: Annotated[str | None, typer.Option(metavar="NAME", help="Which answer [the model's own].")] = None,
-    place: Annotated[int, typer.Option(metavar="N", help="About which element, where each has an answer.")] = -1,
+    place: Annotated[
+        int,
+        typer.Option(metavar="N", help="About which element, where each has an answer; shorter examples are left out."),
+    ] = -1,
     options: Reading = None,
     as_json: Json = False,
 ) -> None:

@@ -4,6 +4,7 @@
     ├── UserMistake               what was asked for cannot be done as it was asked (exit code 2)
     │   ├── UnknownName           no cell, task, format, option, column or label of that name; the nearest is offered
     │   ├── BadOption             an option has a value that it cannot take
+    │   │   └── NoElement         an example is too short for the place that is asked about
     │   ├── BadData               a data file holds something else than it should: file, line, found, expected
     │   ├── BadModel              a model folder is missing, damaged, altered or from a newer format version
     │   ├── CannotWrite           an output cannot be written: no room, no permission, already there
@@ -56,6 +57,23 @@ class UnknownName(UserMistake):
 
 class BadOption(UserMistake):
     """An option has a value that it cannot take."""
+
+
+class NoElement(BadOption):
+    """A place was asked about at which an example has no element.
+
+    >>> str(NoElement(5, 3))
+    'there is no element 5 among 3: they are 0 to 2, or, from the end, -1 to -3'
+    """
+
+    def __init__(self, place: int, count: int) -> None:
+        self.place, self.count = place, count
+        super().__init__(
+            f"there is no element {place} among {count}: they are 0 to {count - 1}, or, from the end, -1 to {-count}"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.place, self.count)
 
 
 class BadData(UserMistake):

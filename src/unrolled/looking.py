@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from unrolled.errors import BadOption
+from unrolled.errors import BadOption, NoElement
 from unrolled.inspection.annotations import inside, kind
 from unrolled.inspection.gates import Gates, Saturation, Unit, gates
 from unrolled.inspection.gradient_flow import GradientFlow, gradient_flow
@@ -128,18 +128,32 @@ def gate_report(
     Raises `BadOption` where nothing, or everything, is matched.
     """
     found = gates(model.task, examples_of(model, data, texts, most, **given))
-    units: list[tuple[str, str, Unit]] = []
-    if pattern is not None:
-        for layer in found.layers:
-            flags = [inside(elements, pattern) for elements, _ in found.of(layer, "h")]
-            for name in _names(found, layer):
-                units += [(layer, name, unit) for unit in found.units(layer, name, flags, most=3)]
-        units.sort(key=lambda one: -abs(one[2].area - 0.5))
+    units = [] if pattern is None else _telling(found, pattern)
     return GateReport(tuple(means_of(found)), pattern, tuple(units[:10]))
 
 
+def _telling(found: Gates, pattern: str) -> list[tuple[str, str, Unit]]:
+    """The units that tell what is matched, the best first, of the cells whose elements hold some of it: a translator's
+    target, or what a language model below reads, may hold none.
+    """
+    units: list[tuple[str, str, Unit]] = []
+    refused: BadOption | None = None
+    for layer in found.layers:
+        flags = [inside(elements, pattern) for elements, _ in found.of(layer, "h")]
+        try:
+            for name in _names(found, layer):
+                units += [(layer, name, unit) for unit in found.units(layer, name, flags, most=3)]
+        except BadOption as error:
+            refused = error
+    if not units and refused is not None:
+        raise refused
+    return sorted(units, key=lambda one: -abs(one[2].area - 0.5))
+
+
 def means_of(found: Gates) -> Iterator[Mean]:
-    """Of every gate and state, by kind of element."""
+    """Of every gate and state, by kind of element. Raises `BadOption` where there is none."""
+    if not found.layers:
+        raise BadOption("no cell of this model reads the examples element by element: it has no gates to show")
     for layer in found.layers:
         for name in _names(found, layer):
             by_kind = found.mean(layer, name, by=kind)
@@ -156,12 +170,14 @@ def _names(found: Gates, layer: str) -> list[str]:
 
 @dataclass(frozen=True)
 class SaliencyReport:
-    """What the answers about some examples rest on."""
+    """What the answers about some examples rest on; how many were too short for the place, and are left out."""
 
     answers: tuple[Saliency, ...]
+    left_out: int = 0
 
     def __str__(self) -> str:
-        return "\n\n".join(map(str, self.answers))
+        short = [f"too short for that place, and left out: {self.left_out:,}"] if self.left_out else []
+        return "\n\n".join([*map(str, self.answers), *short])
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -169,7 +185,8 @@ class SaliencyReport:
             "answers": [
                 {**one._asdict(), "gradients": one.gradients.tolist(), "occlusion": one.occlusion.tolist()}
                 for one in self.answers
-            ]
+            ],
+            "left_out": self.left_out,
         }
 
 
@@ -182,9 +199,21 @@ def saliency_report(
     place: int = -1,
     **given: Any,
 ) -> SaliencyReport:
-    """What an answer rests on, in each example. answer, place: as `inspection.saliency.saliency` has them."""
-    examples = examples_of(model, data, texts, most, **given)
-    return SaliencyReport(tuple(saliency(model.task, example, answer=answer, place=place) for example in examples))
+    """What an answer rests on, in each example that has such a place. answer, place: as `inspection.saliency.saliency`
+    has them.
+
+    Raises `NoElement` where no example has such a place.
+    """
+    found: list[Saliency] = []
+    short: list[NoElement] = []
+    for example in examples_of(model, data, texts, most, **given):
+        try:
+            found.append(saliency(model.task, example, answer=answer, place=place))
+        except NoElement as error:
+            short.append(error)
+    if not found:
+        raise max(short, key=lambda error: error.count)
+    return SaliencyReport(tuple(found), len(short))
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def _inside(task: Task, some: Sequence[Any], chosen: Sequence[Any], parts: Parts
         "flow": parts.has("gradient flow", lambda: gradient_flow(task, some)),
         "findings": () if found is None else tuple(diagnose(found)),
         "memory": parts.has("memory", lambda: memory(task, some)),
-        "means": [_mean(one) for one in means_of(gates(task, some))],
+        "means": parts.has("gates", lambda: [_mean(one) for one in means_of(gates(task, some))]) or (),
         "shown": [Shown(*pair) for pair in zip(titles, gates(task, chosen).examples, strict=True)],
         "saliency": parts.has("saliency", lambda: _rests_on(task, chosen)) or (),
         "attention": parts.has("attention", lambda: attention(task, chosen).alignments) or (),

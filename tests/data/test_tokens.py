@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from unrolled.data.examples import LabelledText
 from unrolled.data.reading import stream
-from unrolled.data.tokens import blanks, characters, mers, tokenise, words
+from unrolled.data.tokens import Rule, blanks, characters, mers, spans, tokenise, words
 from unrolled.errors import UnknownName
 
 
@@ -80,6 +81,20 @@ def test_the_first_letters_of_all_k_mers_and_the_rest_of_the_last_are_the_sequen
     found = mers(sequence, size)
     assert "".join(mer[0] for mer in found) + found[-1][1:] == sequence
     assert {len(mer) for mer in found} == {min(size, len(sequence))}
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+@pytest.mark.parametrize("text", ["GATTACA", " GATTACA CA\tACATTAG G ", "It's <br/>well-made,  is it? "])
+def test_a_token_is_what_stands_in_its_span(rule, text):
+    tokens = tokenise(text, rule)
+    found = spans(text, tokens, rule)
+    assert [text[begin:end] for begin, end in found] == [t[0] if rule == "placed" else t for t in tokens]
+    begins = [begin for begin, _ in found]
+    assert begins == sorted(set(begins))
+
+
+def test_a_short_sequence_is_not_found_within_the_one_before_it():
+    assert spans("GATTACA CA", mers("GATTACA CA", 3), "3-mers")[-2:] == [(4, 7), (8, 10)]
 
 
 def test_an_unknown_rule_is_named():

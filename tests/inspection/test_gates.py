@@ -9,11 +9,13 @@ import pytest
 import torch
 from tests.test_every_task import CELLS, NAMES, examples_of, made
 
-from unrolled.data.examples import LabelledText, Pair, Passage
+from unrolled.data.examples import LabelledText, Pair, Passage, TaggedTokens
 from unrolled.errors import BadOption
 from unrolled.inspection.gates import Gates, Saturation, Values, gates, saturation
 from unrolled.tasks.classifier import Classifier
 from unrolled.tasks.language_model import LanguageModel
+from unrolled.tasks.regressor import Regressor
+from unrolled.tasks.tagger import Tagger
 from unrolled.tasks.translator import Translator
 
 
@@ -145,3 +147,36 @@ def test_the_task_is_left_as_it_was() -> None:
     gates(task, examples_of("classifier"))
     assert task.training
     assert all(torch.equal(value, before[name]) for name, value in task.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", ["words", "characters"])
+@pytest.mark.parametrize("name", ["classifier", "tagger", "regressor"])
+def test_a_language_model_below_is_seen_reading_its_own_elements_in_its_own_order(name: str, kind: str) -> None:
+    """Its states are those that it has by itself."""
+    texts = ["go and see it", "go it"]
+    torch.manual_seed(0)
+    lines = [Passage(text=text) for text in texts]
+    models = [
+        LanguageModel.prepare(lines, tokens=kind, direction=direction, hidden_size=4, word_size=3, layers=1).eval()
+        for direction in ("forward", "backward")
+    ]
+    given = [LabelledText(text=text, label=str(k)) for k, text in enumerate(texts)]
+    tagged = [TaggedTokens(tokens=tuple(text.split()), tags=tuple("xyxy"[: len(text.split())])) for text in texts]
+    task: Any = {
+        "classifier": lambda: Classifier.prepare(given, encoder=models),
+        "regressor": lambda: Regressor.prepare(given, encoder=models),
+        "tagger": lambda: Tagger.prepare(tagged, encoder=models, layers=1, hidden_size=4),
+    }[name]()
+    found = gates(task, tagged if name == "tagger" else given)
+    below = [layer for layer in found.layers if "encoders" in layer]
+    assert len(below) == 2
+    for layer, model in zip(below, models, strict=True):
+        alone = gates(model, texts)
+        (own,) = alone.layers
+        for (elements, values), (wanted, same) in zip(found.of(layer, "h"), alone.of(own, "h"), strict=True):
+            assert elements == wanted
+            np.testing.assert_allclose(values, same, atol=1e-6)
+    above = [layer for layer in found.layers if "encoders" not in layer]
+    assert len(above) == (2 if name == "tagger" else 0)
+    for layer in above:
+        assert [elements for elements, _ in found.of(layer, "h")] == [tuple(text.split()) for text in texts]

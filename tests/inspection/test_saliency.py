@@ -9,10 +9,12 @@ import pytest
 import torch
 from tests.test_every_task import NAMES, examples_of, made
 
-from unrolled.data.examples import LabelledText
-from unrolled.errors import BadOption
+from unrolled.data.examples import LabelledText, Passage, TaggedTokens
+from unrolled.errors import BadOption, NoElement
 from unrolled.inspection.saliency import memory, saliency
 from unrolled.tasks.classifier import Classifier
+from unrolled.tasks.language_model import LanguageModel
+from unrolled.tasks.tagger import Tagger
 
 TEXTS = [LabelledText(text="a b c d e", label="x"), LabelledText(text="f g h", label="y")]
 PLAIN = {
@@ -115,3 +117,41 @@ def test_it_prints_a_line_an_element() -> None:
     lines = str(saliency(classifier(), "a b c")).splitlines()
     assert len(lines) == 4
     assert lines[1].lstrip().startswith("a  gradients")
+
+
+@pytest.mark.parametrize("name", ["tagger", "language_model", "translator", "transcriber", "captioner"])
+def test_a_place_that_an_example_has_not_is_refused_with_how_many_there_are(name: str) -> None:
+    task, (example, *_) = made(name), examples_of(name)
+    with torch.no_grad():
+        count = next(n for n in range(1, 1000) if not has(task, example, n))
+    for place in (0, count - 1, -1, -count):
+        saliency(task, example, place=place, steps=1)
+    for place in (count, -count - 1):
+        with pytest.raises(BadOption, match=f"there is no element {place} among {count}: they are 0 to {count - 1}"):
+            saliency(task, example, place=place, steps=1)
+
+
+def has(task: Any, example: Any, place: int) -> bool:
+    try:
+        task.says(task.collate([task.encode(example)]), place)
+    except NoElement:
+        return False
+    return True
+
+
+def test_where_one_answer_is_about_the_whole_its_place_is_of_no_importance() -> None:
+    task = classifier()
+    assert saliency(task, "a b c", place=9).log_probability == saliency(task, "a b c").log_probability
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_what_a_language_model_below_made_of_the_text_is_not_taken_for_its_elements(layers: int) -> None:
+    language = LanguageModel.prepare([Passage(text=one.text) for one in TEXTS], hidden_size=4, word_size=3)
+    tagged = [TaggedTokens(tokens=("a", "b", "c"), tags=("x", "y", "x"))]
+    for task in (
+        Classifier.prepare(TEXTS, encoder=[language], layers=layers, hidden_size=4),
+        Tagger.prepare(tagged, encoder=[language], layers=layers, hidden_size=4),
+    ):
+        for look in (lambda task=task: saliency(task, "a b c"), lambda task=task: memory(task, ["a b c"])):
+            with pytest.raises(BadOption, match=r"reads a language model's vectors.*`inspect gates` shows"):
+                look()

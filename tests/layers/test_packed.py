@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_sequence, pad_sequence
 
+from unrolled.errors import NoElement
 from unrolled.layers import packed
 
 LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=6)
@@ -56,3 +58,10 @@ def test_what_stands_in_the_padding_does_not_come_back():
     padded = packed.to_padded(x.data, x.batch_sizes)
     padded[1, 1:] = torch.nan
     assert torch.equal(packed.from_padded(padded, x.batch_sizes), x.data)
+
+
+def test_a_row_that_is_too_short_is_told_its_length():
+    x = pack_sequence([torch.zeros(3, 1), torch.zeros(2, 1)])
+    for place in (2, -3):
+        with pytest.raises(NoElement, match=f"no element {place} among 2: they are 0 to 1, or, from the end, -1 to -2"):
+            packed.at(x, place)

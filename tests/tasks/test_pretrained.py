@@ -13,9 +13,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from unrolled import Classifier, LanguageModel, Tagger, api, bundle
 from unrolled.data.examples import LabelledText, Passage, TaggedTokens
+from unrolled.data.tokens import tokenise
 from unrolled.errors import BadModel, BadOption
 from unrolled.recipe import build
-from unrolled.tasks import classifier, language_model, tagger
+from unrolled.tasks import classifier, language_model, regressor, tagger
 from unrolled.tasks._pretrained import Pretrained
 from unrolled.tasks._reader import Reader
 from unrolled.training.events import Saved, Step
@@ -85,6 +86,23 @@ def test_a_word_of_bytes_is_known_behind_the_last_of_its_last_character() -> Non
     assert ahead.places.tolist() == [3, 8]
     assert made[1].elements.decode(back.ids)[1:4] == ("<0xAC>", "<0x82>", "<0xE2>")
     assert back.places.tolist() == [8, 3]
+
+
+BASES = "GATTA CA"
+
+
+@pytest.mark.parametrize(
+    ("rule", "ahead", "back"),
+    [("3-mers", [3, 4, 5, 8], [8, 7, 6, 2]), ("placed", [1, 2, 3, 4, 5, 7, 8], [8, 7, 6, 5, 4, 2, 1])],
+)
+def test_a_run_of_bases_is_known_behind_its_last_and_backwards_behind_its_first(
+    rule: Any, ahead: list[int], back: list[int]
+) -> None:
+    """The line end, then G A T T A blank C A: GAT, ATT, TTA and CA; backwards A C blank A T T A G."""
+    for direction, places in (("forward", ahead), ("backward", back)):
+        made = language_model.LanguageModel.prepare([Passage(text=BASES)], tokens="characters", direction=direction)
+        found = Pretrained(made.options, made.elements, made.tokeniser).encode(BASES, tokenise(BASES, rule), rule)
+        assert found.places.tolist() == places
 
 
 @pytest.mark.parametrize("case", ["keep", "lower"])
@@ -175,6 +193,26 @@ def test_the_last_state_is_that_of_the_end_and_backwards_that_of_the_beginning()
     x = task.reader(batch).data
     (pooled,) = task.poolings[0](task.reader(batch))
     assert torch.equal(pooled, torch.cat([x[-1, :6], x[0, 6:]]))
+
+
+@pytest.mark.parametrize("kind", ["characters", "bpe"])
+@pytest.mark.parametrize("rule", ["2-mers", "3-mers", "6-mers", "placed", "blanks", "characters"])
+def test_however_a_task_cuts_sequences_it_reads_a_language_model_below(rule: str, kind: str) -> None:
+    given = [LabelledText(text=text, label=label) for text, label in (("GATTACA", "1"), ("CATTAG GA", "2"))]
+    torch.manual_seed(3)
+    lines = [Passage(text=example.text) for example in given * 4]
+    models = [
+        language_model.LanguageModel.prepare(lines, tokens=kind, direction=d, hidden_size=5, word_size=4, pieces=12)
+        for d in ("forward", "backward")
+    ]
+    for task in (classifier.Classifier, regressor.Regressor):
+        made = task.prepare(given, encoder=models, tokens=rule)
+        for one in given:
+            tokens, contexts = tokenise(one.text, rule), made.encode(one).contexts
+            wanted = [model.encode(one.text, tokens, rule).places for model in made.reader.encoders.models]
+            assert [found.places.tolist() for found in contexts] == [places.tolist() for places in wanted]
+        made.loss(made.collate([made.encode(one) for one in given])).total.backward()
+        assert all(p.grad is not None and bool(p.grad.any()) for p in made.parameters())
 
 
 def test_a_tagger_reads_them_beside_its_words() -> None:

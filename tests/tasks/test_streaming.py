@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,34 @@ def test_what_needs_what_comes_later_does_not_stream() -> None:
     ):
         with pytest.raises(BadOption, match=message):
             task.stream()
+
+
+# ------------------------------------------------------------------ what is kept
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        model,
+        partial(model, cell="elman", layers=1),
+        tagger,
+        partial(tagger, cell="lstm_peephole", characters="none"),
+        classifier,
+        partial(classifier, pooling="mean", many=True),
+    ],
+)
+def test_a_state_that_is_kept_stays_what_it_was_whatever_is_heard(make: Any) -> None:
+    task = make()
+    first = task.stream()
+    assert list(first.read("the dog "))
+    kept = first.state
+    copied = states.tree_map(torch.clone, kept)
+    wanted = list(task.stream(copied).read("barks at it "))
+    assert list(first.read("isn't here\n go to "))
+    second, third = task.stream(kept), task.stream(kept)
+    found = []
+    for piece in ("barks ", "at ", "it "):  # turn about, each with a text of its own
+        found += second.read(piece)
+        assert list(third.read("go\nthe house "))
+    assert found == wanted
+    assert all(torch.equal(a, b) for a, b in zip(states.leaves(kept), states.leaves(copied), strict=True))

@@ -154,6 +154,22 @@ def test_behind_a_whole_file_a_state_goes_on_with_another_or_with_samples(task: 
     assert found == answers(task, [one + other])
 
 
+def test_a_state_that_is_kept_stays_what_it_was_whatever_is_heard(task: Transcriber) -> None:
+    sound, other = examples()[2].values.tobytes(), examples()[4].values.tobytes()
+    first = task.stream()
+    list(first.read(sound[:2641]))
+    kept = first.state
+    copied = states.tree_map(torch.clone, kept)
+    wanted = list(task.stream(copied).read(sound[2641:]))
+    list(first.read(other))
+    second, third, found = task.stream(kept), task.stream(kept), []
+    for piece in parted(sound[2641:], [1001, 4000]):
+        found += second.read(piece)
+        list(third.read(other))
+    assert transcript(found) == transcript(wanted)
+    assert all(torch.equal(a, b) for a, b in zip(states.leaves(kept), states.leaves(copied), strict=True))
+
+
 def test_a_stream_does_not_grow(task: Transcriber) -> None:
     streamer, piece = task.stream(), said("abc").tobytes()
 

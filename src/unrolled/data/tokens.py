@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Literal, get_args
 
@@ -87,6 +87,29 @@ def mers(text: str, size: int) -> list[str]:
     ['GAT', 'ATT', 'TTA', 'TAC', 'ACA']
     """
     return [piece[at : at + size] for piece in text.split() for at in range(max(len(piece) - size, 0) + 1)]
+
+
+def spans(text: str, tokens: Sequence[str], rule: Rule = "words") -> list[tuple[int, int]]:
+    """Where each token begins in its text, and where it ends. tokens: what the rule makes of the text.
+
+    >>> spans("It's  I.", words("It's  I."))
+    [(0, 2), (2, 4), (6, 7), (7, 8)]
+    >>> spans("GATTA CA", mers("GATTA CA", 3), "3-mers")
+    [(0, 3), (1, 4), (2, 5), (6, 8)]
+    >>> spans("GAT CA", placed("GAT CA"), "placed")
+    [(0, 1), (1, 2), (2, 3), (4, 5), (5, 6)]
+    """
+    if rule == "placed" or rule.endswith("-mers"):
+        # They overlap, or are spelled otherwise than in the text, and so are counted, not sought.
+        size = 1 if rule == "placed" else int(rule.removesuffix("-mers"))
+        pieces = [match.span() for match in re.finditer(r"\S+", text)]
+        return [(at, min(at + size, end)) for begin, end in pieces for at in range(begin, max(begin, end - size) + 1)]
+    found, at = [], 0
+    for token in tokens:
+        begin = max(text.find(token, at), at)
+        at = min(begin + len(token), len(text))
+        found.append((begin, at))
+    return found
 
 
 @cache

@@ -163,8 +163,9 @@ class Gates(NamedTuple):
 def gates(task: Task, examples: Sequence[Any]) -> Gates:
     """Of a task that reads examples, nothing dropped. The task is left as it is.
 
-    What a cell read that reads no elements of the example (the characters of a word, say) is left out. Raises
-    `BadData` for an example that cannot be read.
+    What a cell read that reads no elements of the example (the characters of a word, say) is left out. What a language
+    model below the task's own layers read stands beside its values, in the order in which it did. Raises `BadData` for
+    an example that cannot be read.
     """
     copy, tape = watch(task)
     copy.eval()
@@ -175,8 +176,13 @@ def gates(task: Task, examples: Sequence[Any]) -> Gates:
         encoded = copy.encode(copy.read(example))
         with torch.no_grad():
             copy.see(copy.collate([encoded]))
-        sequences = copy.sequences(encoded)
-        found.append(tuple(_values(layer, cell, sequences) for layer, cell in tape.items() if _fits(cell, sequences)))
+        sequences, below = copy.sequences(encoded), copy.sequences_below(encoded)
+        shown = []
+        for layer, cell in tape.items():
+            own = [elements for path, elements in below.items() if layer.startswith(f"{path}.")]
+            if _fits(cell, own or sequences):
+                shown.append(_values(layer, cell, own or sequences))
+        found.append(tuple(shown))
     return Gates(tuple(found))
 
 

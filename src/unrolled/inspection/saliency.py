@@ -86,7 +86,8 @@ def saliency(task: Task, example: Any, *, answer: str | None = None, place: int 
         place: of the element that is asked about, where each has an answer; negative from the end.
         steps: of the integral.
 
-    Raises `BadOption` for an answer that is none, and where the task has no vectors to look at.
+    Raises `BadOption` for an answer that is none, and where the task has no vectors to look at; `NoElement`, which is
+    one, for a place that the example has not.
     """
     encoded = task.encode(task.read(example))
     elements = task.sequences(encoded)[0]
@@ -117,6 +118,8 @@ def memory(task: Task, examples: Sequence[Any], *, most: int = 100, seed: int = 
         examples: raw ones, or examples. What is put in an element's place is another one of the same example.
         most: lags, at most.
         seed: of what is drawn.
+
+    Raises `BadOption` where the task has no vectors to look at.
     """
     draw = torch.Generator().manual_seed(seed)
     sums, counts = np.zeros(most), np.zeros(most, dtype=np.int64)

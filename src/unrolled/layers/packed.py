@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from unrolled.errors import NoElement
 from unrolled.unroll import packing
 from unrolled.unroll.packing import layout
 
@@ -56,7 +57,7 @@ def caller_order(values: Tensor, x: PackedSequence) -> Tensor:
 def at(x: PackedSequence, place: int) -> Tensor:
     """One element of each row, in the caller's order. place: negative from the row's end. (elements, …) -> (batch, …).
 
-    Raises `IndexError` where a row has no such element.
+    Raises `NoElement` where a row has no such element.
 
     >>> from torch.nn.utils.rnn import pack_sequence
     >>> x = pack_sequence([torch.tensor([1]), torch.tensor([2, 3, 4])], enforce_sorted=False)
@@ -66,7 +67,7 @@ def at(x: PackedSequence, place: int) -> Tensor:
     sizes = lengths(x.batch_sizes)
     index = sizes + place if place < 0 else torch.full_like(sizes, place)
     if bool((index < 0).any()) or bool((index >= sizes).any()):
-        raise IndexError(f"there is no element {place} in a row of {int(sizes.min())}")
+        raise NoElement(place, int(sizes.min()))
     row = torch.arange(len(sizes))
     return caller_order(x.data[starts(x.batch_sizes)[index] + row], x)
 

@@ -182,6 +182,9 @@ class NumberReader(nn.Module):
                 stepped.append(torch.cat([output, x], dim=-1) if self.options.connections == "skip" else output)
             yield self(batch).data, torch.cat(stepped)
 
+    def vectors(self) -> nn.Module:
+        return self.embedding_dropout
+
     def initial_state(self, rows: int) -> State:
         return self.stack.initial_state(rows)
 
@@ -240,7 +243,7 @@ def encoded(reader: Reader | NumberReader, example: LabelledText | Signal, targe
     tokens = tokenise(example.text, rule)
     if not tokens:
         raise example.problem(f"an empty text: {example.text!r} has no {rule} in it")
-    return reader.encode(tokens, {}, target, example.text)
+    return reader.encode(tokens, {}, target, example.text, rule)
 
 
 def numeric(

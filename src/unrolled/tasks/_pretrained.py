@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.data.tokenisers.base import Tokeniser
+from unrolled.data.tokens import Rule, spans
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadOption
 from unrolled.layers.dropout import EmbeddingDropout, LockedDropout
@@ -64,13 +65,14 @@ class Pretrained(nn.Module):
         self.output_size = self.reader.stack.output_size
         self._lengths: dict[tuple[str, ...], int] = {}
 
-    def encode(self, text: str, tokens: Sequence[str]) -> Context:
-        """tokens: of the text, in its order; what stands between them is passed over."""
+    def encode(self, text: str, tokens: Sequence[str], rule: Rule = "words") -> Context:
+        """tokens: of the text, in its order, as a rule cuts it; what stands between them is passed over."""
         cut = self.tokeniser.tokens(text)
         ids = self.elements.encode(cut)
         for place in np.flatnonzero(ids == 0):
             ids[place] = self._alike.get(self._surface(cut[place]), 0)
-        first, last = _spans(text, tokens)
+        seen = np.cumsum([0, *(not character.isspace() for character in text)])
+        first, last = seen[np.array(spans(text, tokens, rule))].T
         ends = self._ends(cut)
         if self.backward:
             # Behind its first element, counted from the end of the text; the line end stands before all.
@@ -176,8 +178,8 @@ class Encoders(nn.Module):
         super().train(mode and self.tuned)
         return self
 
-    def encode(self, text: str, tokens: Sequence[str]) -> tuple[Context, ...]:
-        return tuple(model.encode(text, tokens) for model in self._each())
+    def encode(self, text: str, tokens: Sequence[str], rule: Rule) -> tuple[Context, ...]:
+        return tuple(model.encode(text, tokens, rule) for model in self._each())
 
     def collate(self, rows: Sequence[tuple[Context, ...]], place: NDArray[np.int64]) -> list[Contexts]:
         return [model.collate([row[k] for row in rows], place) for k, model in enumerate(self._each())]
@@ -229,14 +231,9 @@ def copy_weights(encoders: Sequence[LanguageModel], to: Encoders) -> None:
         new.reader.load_state_dict({name: trained[name] for name in own})  # type: ignore[union-attr]
 
 
-def _spans(text: str, tokens: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Before and behind each token: how many characters of the text, white space not counted."""
-    seen = np.cumsum([0, *(not character.isspace() for character in text)])
-    first, last, at = [], [], 0
-    for token in tokens:
-        found = text.find(token, at)
-        begin = found if found >= 0 else at
-        at = begin + len(token)
-        first.append(begin)
-        last.append(min(at, len(text)))
-    return seen[first], seen[last]
+def sequences_below(encoders: Encoders | None, encoded: Any) -> dict[str, tuple[str, ...]]:
+    """As `Task.sequences_below`. encoders: of a task's `reader`; encoded: by it."""
+    if encoders is None:
+        return {}
+    each = enumerate(zip(encoders._each(), encoded.contexts, strict=True))
+    return {f"reader.encoders.models.{k}": model.elements.decode(context.ids) for k, (model, context) in each}

@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.cells.base import Cell
 from unrolled.data.tokenisers.base import Tokeniser
+from unrolled.data.tokens import Rule
 from unrolled.data.vocabulary import Vocabulary
 from unrolled.errors import BadOption
 from unrolled.layers.characters import CharacterCNN, CharacterLSTM
@@ -169,11 +170,13 @@ class Reader(nn.Module):
             return self.output_size - (0 if self.encoders is None else self.encoders.backward_size)
         return self.output_size // 2 if self.options.directions == "both" else self.output_size
 
-    def encode(self, tokens: Sequence[str], features: Mapping[str, Sequence[str]], target: Any, text: str) -> Encoded:
-        """Numbers for one example's tokens. text: in which they stand."""
+    def encode(
+        self, tokens: Sequence[str], features: Mapping[str, Sequence[str]], target: Any, text: str, rule: Rule = "words"
+    ) -> Encoded:
+        """Numbers for one example's tokens. text: in which they stand; rule: that cut it."""
         words = self.word_vocabulary.encode([token.lower() for token in tokens])
         known = {name: v.encode(features[name]) for name, v in self.feature_vocabularies.items()}
-        contexts = () if self.encoders is None else self.encoders.encode(text, tokens)
+        contexts = () if self.encoders is None else self.encoders.encode(text, tokens, rule)
         return Encoded(tuple(tokens), words, known, target, contexts)
 
     def collate(self, encoded: Sequence[Encoded]) -> Batch:
@@ -251,6 +254,15 @@ class Reader(nn.Module):
                 vector, state = self._tick(x, state)
                 stepped.append(vector)
             yield whole, torch.cat(stepped)
+
+    def vectors(self) -> nn.Module:
+        """As `Task.vectors`. Raises `BadOption` where they are a language model's, and know the text around them."""
+        if self.encoders is not None:
+            raise BadOption(
+                "this model reads a language model's vectors, each of which knows the text around its element: what an "
+                "element by itself does is not told; `inspect gates` shows what the cells do, the language model's, too"
+            )
+        return self.embedding_dropout
 
     def initial_state(self, rows: int) -> State:
         return () if self.stack is None else self.stack.initial_state(rows)

@@ -40,6 +40,11 @@ class TwoStrands(NamedTuple):
         found: tuple[str, ...] = self.given.tokens
         return found
 
+    @property
+    def contexts(self) -> Any:
+        """What encoders read of the given one."""
+        return self.given.contexts
+
 
 class TwoBatches(NamedTuple):
     """The given strands of some examples, and the other ones: two batches of as many rows in the same order."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import BadOption
-from unrolled.state import State
+from unrolled.state import State, tree_map
 from unrolled.tasks._cutting import Cutter
 from unrolled.tasks.base import Streamer
 
@@ -44,7 +44,7 @@ class TextStreamer(Streamer):
         if not torch.equal(saved["model"], self.model):
             raise BadOption("this is a stream's state of another model: it can go on with its own alone")
         self.cutter = Cutter(tokens, everywhere=everywhere, before=bytes(saved["before"].tolist()).decode())
-        self.carried = saved["carried"]
+        self.carried = _again(saved["carried"])
 
     @abstractmethod
     def begin(self) -> None:
@@ -63,7 +63,7 @@ class TextStreamer(Streamer):
     @property
     def state(self) -> State:
         before = torch.from_numpy(np.frombuffer(self.cutter.before.encode(), dtype=np.uint8).copy())
-        return {"model": self.model, "before": before, "carried": self.carried}
+        return {"model": self.model, "before": before, "carried": _again(self.carried)}
 
     def _answers(self, tokens: Iterator[str]) -> Iterator[dict[str, Any]]:
         for token in tokens:
@@ -71,6 +71,12 @@ class TextStreamer(Streamer):
                 found = self.answer(token)
             if found is not None:
                 yield found
+
+
+def _again(carried: dict[str, State]) -> dict[str, State]:
+    """The same tensors, which nobody writes into, in dicts and lists of their own, which a stream does change."""
+    found: dict[str, State] = tree_map(lambda leaf: leaf, carried)
+    return found
 
 
 def fingerprint(network: nn.Module) -> Tensor:

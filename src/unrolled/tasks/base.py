@@ -71,7 +71,9 @@ class Streamer(ABC):
     @property
     @abstractmethod
     def state(self) -> State:
-        """All that another one needs to go on from here; what waits is not a part of it."""
+        """All that another one needs to go on from here; what waits is not a part of it. A value: it stays what it is,
+        whatever is read afterwards, and several others may go on from it.
+        """
 
 
 class Task(nn.Module, ABC):
@@ -227,6 +229,8 @@ class Task(nn.Module, ABC):
 
         Returns:
             The log-probability of each choice, (rows, choices), in the caller's order, and what the choices are called.
+
+        Raises `NoElement` where a row has no such element.
         """
         raise BadOption(f"a {self.name} does not say what it chooses from")
 
@@ -244,6 +248,12 @@ class Task(nn.Module, ABC):
         Sequences of parts of elements, the characters of a word, are none.
         """
         return [tuple(encoded.tokens)]
+
+    def sequences_below(self, encoded: Any) -> dict[str, tuple[str, ...]]:
+        """As `sequences`, of parts that cut the text into elements of their own, as a language model below does: by the
+        path of the part, its elements in the order in which it reads them.
+        """
+        return {}
 
     @property
     def name(self) -> str:

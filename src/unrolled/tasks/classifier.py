@@ -26,6 +26,7 @@ from unrolled.metrics.classification import classification_scores, multilabel_sc
 from unrolled.state import State
 from unrolled.tasks._label_streams import PooledStreamer
 from unrolled.tasks._numbers import NumberReader, as_signal, encoded, must_be_texts, numeric, reader_of
+from unrolled.tasks._pretrained import sequences_below
 from unrolled.tasks._reader import Encoder, balanced, begun, layer_groups, text_vocabularies
 from unrolled.tasks._strands import Strands, TwoBatches, TwoStrands, reverse_complement
 from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
@@ -244,7 +245,10 @@ class Classifier(Task):
     def vectors(self) -> nn.Module:
         if self.options["strands"] == "both":
             raise BadOption("two strands are read: what one element of one of them weighs is not told")
-        return self.reader.embedding_dropout
+        return self.reader.vectors()
+
+    def sequences_below(self, encoded: Any) -> dict[str, tuple[str, ...]]:
+        return sequences_below(self.reader.encoders, encoded)
 
     def says(self, batch: Any, place: int = -1) -> tuple[Tensor, Sequence[str]]:
         """Of each label; where there may be several, of each by itself."""

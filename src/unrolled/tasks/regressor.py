@@ -23,6 +23,7 @@ from unrolled.layers.pooling import poolings_of
 from unrolled.layers.stack import CellName
 from unrolled.metrics.regression import regression_scores
 from unrolled.tasks._numbers import NumberReader, as_signal, encoded, must_be_texts, numeric, reader_of
+from unrolled.tasks._pretrained import sequences_below
 from unrolled.tasks._reader import Encoder, begun, layer_groups, text_vocabularies
 from unrolled.tasks.base import Loss, Task
 
@@ -163,7 +164,10 @@ class Regressor(Task):
         return self.output(torch.cat([pooling(read) for pooling in self.poolings], dim=-1)).squeeze(-1)
 
     def vectors(self) -> nn.Module:
-        return self.reader.embedding_dropout
+        return self.reader.vectors()
+
+    def sequences_below(self, encoded: Any) -> dict[str, tuple[str, ...]]:
+        return sequences_below(self.reader.encoders, encoded)
 
     def score(self, predicted: Sequence[Any], gold: Sequence[Any]) -> dict[str, float]:
         """`r2` (the share of the variance that is explained), `mean_squared_error`, `mean_absolute_error`."""

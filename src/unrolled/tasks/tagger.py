@@ -30,6 +30,7 @@ from unrolled.metrics.spans import is_bio, span_scores
 from unrolled.metrics.tagging import token_scores
 from unrolled.state import State
 from unrolled.tasks._label_streams import ReaderStreamer
+from unrolled.tasks._pretrained import sequences_below
 from unrolled.tasks._reader import (
     Batch,
     Encoded,
@@ -254,7 +255,10 @@ class Tagger(Task):
     def vectors(self) -> nn.Module:
         if self.options["strands"] == "both":
             raise BadOption("two strands are read: what one element of one of them weighs is not told")
-        return self.reader.embedding_dropout
+        return self.reader.vectors()
+
+    def sequences_below(self, encoded: Any) -> dict[str, tuple[str, ...]]:
+        return sequences_below(self.reader.encoders, encoded)
 
     def says(self, batch: Batch | TwoBatches, place: int = -1) -> tuple[Tensor, Sequence[str]]:
         """Of each tag of that token; of a CRF by the token's own scores, its neighbours' tags left out."""
