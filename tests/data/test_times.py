@@ -89,6 +89,14 @@ def test_what_is_spelled_in_a_form_can_be_read_in_it(form: Form, moments: list[d
     assert any((np.abs(way.ticks - ticks) <= unit).all() for way in readings(texts))
 
 
+@pytest.mark.parametrize("hour", ["", "T00:30", " 23:59", " 10:20:30"])
+def test_what_is_read_at_once_is_what_is_read_one_by_one(hour: str) -> None:
+    days = [f"{year}-{month:02}-28{hour}" for year in (1066, 1949, 2024, 2900) for month in (1, 2, 12)]
+    at_once, one_by_one = next(readings(days)), next(readings([day.replace("-", "/") for day in days]))
+    assert at_once.ticks.tolist() == one_by_one.ticks.tolist()
+    assert [at_once.spell(tick) for tick in at_once.ticks.tolist()] == days
+
+
 def test_what_computing_adds_to_a_number_is_no_digit_of_it() -> None:
     way = next(readings([repr(0.1 * k) for k in range(1000)]))
     assert (way.per, way.ticks.tolist()) == (10, list(range(1000)))

@@ -38,6 +38,7 @@ _DATE = re.compile(
     r"(?:(?P<gap>[Tt]| +)(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?:(?P<mark>[.,])(?P<part>\d+))?)?)?"
     r"(?P<zone> ?(?:[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?))?)?"
 )
+_PLAIN = re.compile(r"[1-9]\d{3}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 _ORDERS = {"mdy": "month/day/year", "dmy": "day/month/year", "ymd": "year-month-day"}
 
 
@@ -77,6 +78,10 @@ def readings(times: Sequence[str]) -> Iterator[Reading]:
     if numbers is not None:
         yield from _compact(texts)
         yield numbers
+        return
+    plain = _plain(texts)
+    if plain is not None:
+        yield plain
         return
     found = [_DATE.fullmatch(text) for text in texts]
     matches = [match for match in found if match is not None and _is_whole(match)]
@@ -198,6 +203,19 @@ class Form(NamedTuple):
         hour = f"{date.hour:02}" if self.padded_hour else str(date.hour)
         text += self.gap + ":".join([hour, f"{date.minute:02}", f"{date.second:02}"][: self.shown])
         return text + (f"{self.mark}{date.microsecond // unit:0{self.digits}}" if self.digits else "") + self.zone
+
+
+def _plain(texts: Sequence[str]) -> Reading | None:
+    """Dates that are all spelled as in 2014-07-01 or 2014-07-01 00:30, which NumPy reads at once: there may be many."""
+    if len({*map(len, texts)}) > 1 or not all(map(_PLAIN.fullmatch, texts)):
+        return None
+    try:
+        ticks = np.array(texts, dtype="datetime64[us]").astype(np.int64)
+    except ValueError:
+        return None  # which of them is none is said where they are read one by one
+    last = texts[-1]
+    form = Form("ymd", "-", gap=last[10:11], shown=last.count(":") + 1 if last[10:] else 0)
+    return Reading("date", ticks, MICRO, 0, form.spell)
 
 
 def _in_order(texts: Sequence[str], matches: Sequence[re.Match[str]], orders: Sequence[str]) -> Iterator[Reading]:
