@@ -26,6 +26,41 @@ from unrolled.data.clock import Clock, NoTime
         (["2014-07-01 23:00:00", "2014-07-01 23:30:00"], "30 minutes", ("2014-07-02 00:00:00", "2014-07-02 00:30:00")),
         (["2014-07-01T22:00", "2014-07-01T23:00"], "an hour", ("2014-07-02T00:00", "2014-07-02T01:00")),
         (["2024-01-04", "2024-01-05", "2024-01-08", "2024-01-09"], "a working day", ("2024-01-10", "2024-01-11")),
+        (["0.1", "0.2", "0.3", "0.4"], "0.1", ("0.5", "0.6")),
+        (["0.1", "0.2", "0.30000000000000004", "0.4"], "0.1", ("0.5", "0.6")),
+        (["1.0", "2.0", "3.0"], "1", ("4.0", "5.0")),
+        (["1000000.25", "1000000.50"], "0.25", ("1000000.75", "1000001.00")),
+        (["20240130", "20240131", "20240201"], "a day", ("20240202", "20240203")),
+        (["20240129", "20240130", "20240131"], "a day", ("20240201", "20240202")),
+        (["20240131"], "a day", ("20240201", "20240202")),
+        (["202311", "202312", "202401"], "a month", ("202402", "202403")),
+        (["202310", "202311", "202312"], "a month", ("202401", "202402")),
+        (["1949-12"], "a month", ("1950-01", "1950-02")),
+        (["10000001", "10000002"], "1", ("10000003", "10000004")),
+        (["30/01/2020", "31/01/2020", "01/02/2020"], "a day", ("02/02/2020", "03/02/2020")),
+        (["05/02/2020", "12/02/2020", "19/02/2020"], "a week", ("26/02/2020", "04/03/2020")),
+        (
+            ["2020-01-01 00:00:00.9", "2020-01-01 00:00:01.0"],
+            "0.1 seconds",
+            ("2020-01-01 00:00:01.1", "2020-01-01 00:00:01.2"),
+        ),
+        (
+            ["2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.250Z"],
+            "0.25 seconds",
+            ("2020-01-01T00:00:00.500Z", "2020-01-01T00:00:00.750Z"),
+        ),
+        (
+            ["2020-01-01T22:00+02:00", "2020-01-01T23:00+02:00"],
+            "an hour",
+            ("2020-01-02T00:00+02:00", "2020-01-02T01:00+02:00"),
+        ),
+        (
+            ["2024-01-05 16:00", "2024-01-08 16:00", "2024-01-09 16:00", "2024-01-10 16:00"],
+            "a working day",
+            ("2024-01-11 16:00", "2024-01-12 16:00"),
+        ),
+        (["2000-01-31 12:00", "2000-02-29 12:00"], "a month", ("2000-03-31 12:00", "2000-04-30 12:00")),
+        (["2000-11-30", "2000-12-30"], "a month", ("2001-01-30", "2001-02-28")),
     ],
 )
 def test_a_step_is_found_and_gone_on_with(times, step, following) -> None:
@@ -70,6 +105,42 @@ def test_a_gap_is_named(times, place, problem) -> None:
     assert found is not None
     assert found.place == place
     assert problem in found.problem
+
+
+def test_rounded_times_have_no_gaps_and_go_on_without_drift() -> None:
+    thirds = [f"{k / 3:.2f}" for k in range(100)]
+    clock = Clock(thirds)
+    assert clock.gap() is None
+    assert clock.following(300)[-1] == f"{399 / 3:.2f}" == "133.00"
+    frames = Clock([f"2020-01-01 00:00:{k / 30:06.3f}" for k in range(100)])
+    assert frames.gap() is None
+    assert frames.following(200)[-1] == "2020-01-01 00:00:09.967"  # 299 / 30
+    tenths = Clock([repr(0.1 * k) for k in range(1000)])
+    assert tenths.gap() is None
+    assert tenths.following(9000)[-1] == "999.9"
+
+
+def test_what_is_rounded_hides_no_gap() -> None:
+    assert str(Clock(["0.1", "0.2", "0.3", "0.5"]).gap()) == "step 4: 0.5 follows 0.3, where a step is 0.1"
+    assert str(Clock(["0.33", "0.67", "1.00", "1.67"]).gap()) == "step 4: 1.67 follows 1.00, where a step is 0.335"
+
+
+def test_a_column_is_read_in_the_way_in_which_its_steps_are_of_one_length() -> None:
+    firsts = [f"01/{month:02}/2020" for month in range(1, 13)]
+    assert Clock(firsts).following(1) == ("01/13/2020",)  # twelve days in January as well as twelve months
+    clock = Clock([*firsts, "01/01/2021"])
+    assert (str(clock.step), clock.following(1)) == ("a month", ("01/02/2021",))
+    rising = Clock(["05/01/2020", "07/02/2020", "01/03/2020"])  # which no order makes regular
+    assert rising.at[0] == Clock(["2020-01-05"]).at[0]
+    assert Clock(["20240120", "20240225", "20240330"]).following(1) == ("20240435",)
+    assert Clock(["20240120", "20240225", "20240331"]).step.unit == "seconds"  # neither has one length: they are dates
+
+
+def test_the_hour_of_a_time_is_that_where_the_series_is() -> None:
+    there, utc = Clock(["2020-01-01T06:00+02:00"]), Clock(["2020-01-01T06:00Z"])
+    np.testing.assert_array_equal(there.at, utc.at)
+    with pytest.raises(NoTime, match="has another offset from UTC than"):
+        Clock(["2020-03-29T01:00+01:00", "2020-03-29T03:00+02:00"])
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,7 @@ class Series(Example):
         static: what does not change, a word each.
         history: so many of the first steps are there to be looked back at: what is scored begins behind them.
         forecast: filled in by a prediction.
+        rest: of a table with a row a step, column -> the cells as they were read, one a step.
     """
 
     blank: ClassVar[str] = "forecast"
@@ -219,7 +220,11 @@ class Series(Example):
         """Its first steps alone."""
         ahead, observed = (None if one is None else one[:step] for one in (self.ahead, self.observed))
         time = None if self.time is None else self.time[:step]
-        return replace(self, values=self.values[:step], time=time, ahead=ahead, observed=observed, history=history)
+        rest = self.rest
+        if isinstance(rest, Mapping):
+            rest = {column: cells[:step] for column, cells in rest.items()}
+        values = self.values[:step]
+        return replace(self, values=values, time=time, ahead=ahead, observed=observed, history=history, rest=rest)
 
     def followed_by(self, later: Series) -> Series:
         """A later part behind this one, which is its history; where that begins with this one, it alone.
@@ -238,6 +243,7 @@ class Series(Example):
             if (one is None) != (other is None) or (one is not None and one.shape[1] != other.shape[1]):
                 raise later.problem(f"the parts of the series {self.series!r} have other columns that are {name}")
             joined[name] = None if one is None else np.concatenate([one, other])
+        joined["rest"] = _behind(self.rest, later.rest, count, len(later.values))
         time = None if self.time is None or later.time is None else (*self.time, *later.time)
         return replace(later, time=time, **joined)
 
@@ -252,6 +258,15 @@ class Series(Example):
 
     def __hash__(self) -> int:
         return hash((self.series, self.time, self.static, self.history))
+
+
+def _behind(one: Any, other: Any, count: int, further: int) -> Any:
+    """The cells of so many steps, and those of further ones behind them; None where either are not there."""
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return None
+    return {
+        column: (*one.get(column, ("",) * count), *other.get(column, ("",) * further)) for column in {**one, **other}
+    }
 
 
 def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:

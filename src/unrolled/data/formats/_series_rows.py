@@ -3,7 +3,7 @@
     series,time,value        long: a row a step; the rows of one series stand together, in the order of time. `series`
     H1,2015-07-01 12:00,605  and `time` need not be there: then it is one series, or its steps have no times
 
-    date,GOOG,AAPL           wide: a column a series; the first column is the time, unless all its cells are values
+    date,GOOG,AAPL           wide: a column a series; the first one is the time, as said below
 
     series,V1,V2,V3          rows: a row a series, as in the M4 competition; empty cells at a row's end are no steps. So
     H1,605,586,              it is where `values` names columns with numbers behind the name, and `series` the first one
@@ -13,8 +13,15 @@
 step has passed, and words that do not change. An empty cell, `NaN`, `NA` or `?` is a missing value; rows without one at
 the end of a series are steps to come.
 
-A forecast is written in the long layout: the rows as they were, those that come behind them, the columns `forecast` and
-`q0.05` and so on filled in.
+The first column of the wide layout is the time where `time` names it, where a cell of it is no number, where it is
+called `time`, `date`, `year` or another word of `TIMES`, or where its numbers rise by the same each time, three rows at
+least. Else, and where `values` names it, it is a series: the steps have no times. In a long table without a column
+`series`, which is as well a wide one of one series, the first column is the time where it is called so.
+
+A forecast is written in the long layout: what was read in that as it was, further columns too, then the rows that come
+behind it, with the words that do not change, and in the columns `forecast`, `q0.05` and so on what is forecast. Of the
+other layouts the values and their times are written, a row a step. What was written can be read again; forecasts in it
+are kept like other columns, until there are new ones.
 """
 
 from __future__ import annotations
@@ -34,6 +41,27 @@ from unrolled.errors import BadData, UnknownName
 
 Rows = Iterator[tuple[int, tuple[str, ...]]]
 Real = NDArray[np.float64]
+
+TIMES = frozenset(
+    [
+        "time",
+        "date",
+        "datetime",
+        "timestamp",
+        "year",
+        "quarter",
+        "month",
+        "week",
+        "day",
+        "hour",
+        "step",
+        "index",
+        "t",
+        "",
+    ]
+)
+"""What the column of times may be called in the wide layout, whatever the case; pandas gives its index no name."""
+_FORECAST = re.compile(r"forecast|q0\.\d+|q\d(\.\d+)?e-\d+")
 
 
 class Columns(NamedTuple):
@@ -102,6 +130,7 @@ def _long(rows: Rows, header: tuple[str, ...], columns: Mapping[str, str], where
             observed=_numbers(steps, header, at.observed, where) if at.observed else None,
             static=words,
             origin=Origin(where, first),
+            rest={column: tuple(cells[k] for _, cells in steps) for k, column in enumerate(header)},
         )
 
 
@@ -119,8 +148,22 @@ def _long_columns(header: tuple[str, ...], columns: Mapping[str, str], where: st
                 raise UnknownName("column", name, header, f"{where} ({field})")
         return tuple(header.index(name) for name in names)
 
-    values = header.index(columns.get("values", "value"))
-    return Columns(one("series"), one("time"), values, some("ahead"), some("observed"), some("static"))
+    one("time")  # which must be there where it was named
+    time, values = _time_of(header, columns), header.index(columns.get("values", "value"))
+    timed = header.index(time) if time in header else None
+    return Columns(one("series"), timed, values, some("ahead"), some("observed"), some("static"))
+
+
+def _time_of(header: Sequence[str], columns: Mapping[str, str]) -> str:
+    """What the column of times is called in the long layout, whether it is there or not."""
+    name = columns.get("time", "time")
+    if "time" in columns or not header or {name, columns.get("series", "series")} & set(header):
+        return name
+    named = {columns.get("values", "value")}
+    for field in ("ahead", "observed", "static"):
+        named |= {column.strip() for column in columns.get(field, "").split(",")}
+    first = header[0]
+    return first if first.strip().lower() in TIMES - {""} and first not in named else name
 
 
 def _in_rows(
@@ -146,22 +189,34 @@ def _wide(
 ) -> Iterator[Series]:
     if not rows:
         return
-    timed: int | None = None
-    if "time" in columns:
-        if columns["time"] not in header:
-            raise UnknownName("column", columns["time"], header, f"{where} (time)")
-        timed = header.index(columns["time"])
-    elif not all(_is_number(cells[0]) for _, cells in rows):
-        timed = 0
     asked = [name.strip() for name in columns["values"].split(",")] if "values" in columns else None
     for name in asked or ():
         if name not in header:
             raise UnknownName("column", name, header, f"{where} (values)")
+    if "time" in columns:
+        if columns["time"] not in header:
+            raise UnknownName("column", columns["time"], header, f"{where} (time)")
+        timed: int | None = header.index(columns["time"])
+    elif len(header) > 1 and header[0] not in (asked or ()) and _is_time(header[0], [cells[0] for _, cells in rows]):
+        timed = 0
+    else:
+        timed = None
     time = None if timed is None else tuple(cells[timed] for _, cells in rows)
     for k, name in enumerate(header):
         if k != timed and (asked is None or name in asked):
             values = _numbers(rows, header, (k,), where)[:, 0]
             yield Series(values=values, series=name, time=time, origin=Origin(where, rows[0][0]))
+
+
+def _is_time(name: str, cells: Sequence[str]) -> bool:
+    """Whether the first column of the wide layout is the time: it is called so, is no number, or counts the rows."""
+    if name.strip().lower() in TIMES or not all(map(_is_number, cells)):
+        return True
+    numbers = np.array([_value(cell) for cell in cells])
+    if len(numbers) < 3 or not np.isfinite(numbers).all():
+        return False
+    apart = np.diff(numbers)
+    return bool(apart.min() > 0 and np.ptp(apart) <= 1e-6 * apart.max())
 
 
 def _numbers(
@@ -190,34 +245,69 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _value(text: str) -> float:
+    """What a cell says that is a number, or missing."""
+    return float("nan") if text.strip().lower() in MISSING else float(text)
+
+
 def cells_of(example: Series, number: int, columns: Mapping[str, str]) -> list[dict[str, str]]:
-    """The rows of a series in the long layout, and those of its forecast. number: of one that has no name."""
-    names = {field: columns.get(field, field) for field in ("series", "time")}
-    value = columns.get("values", "value")
-    steps = range(len(example.values))
-    rows: list[dict[str, str]] = [{names["series"]: example.series or str(number)} for _ in steps]
-    for k, row in enumerate(rows):
+    """The rows of a series in the long layout, as they were read or anew, and those of its forecast.
+
+    number: of one that has no name.
+    """
+    kept = _kept(example)
+    name, value = columns.get("series", "series"), columns.get("values", "value")
+    time = _time_of(tuple(kept), columns)
+    given: dict[str, str] = {}
+    # A table of one series need not have a column for its name.
+    if name in kept:
+        given[name] = example.series
+    elif not kept or number > 1:
+        given[name] = example.series or str(number)
+    static = dict(zip(_names(columns, "static", example.static or None), example.static, strict=True))
+    rows: list[dict[str, str]] = []
+    for k in range(len(example.values)):
+        row = {column: cells[k] if k < len(cells) else "" for column, cells in kept.items()} | given
         if example.time is not None:
-            row[names["time"]] = example.time[k]
-        row[value] = _spelled(example.values[k])
+            row[time] = example.time[k]
+        _put(row, value, example.values[k])
         for field in ("ahead", "observed"):
-            given = getattr(example, field)
-            for column, cell in zip(_names(columns, field, given), [] if given is None else given[k], strict=True):
-                row[column] = _spelled(cell)
-        for column, word in zip(_names(columns, "static", example.static or None), example.static, strict=True):
-            row[column] = word
+            beside = getattr(example, field)
+            for column, cell in zip(_names(columns, field, beside), [] if beside is None else beside[k], strict=True):
+                _put(row, column, cell)
+        rows.append(row | static)
     if example.forecast is None:
         return rows
     said, first = example.forecast, example.known
     for k, median in enumerate(said.median.tolist()):
         if first + k >= len(rows):
-            rows.append({names["series"]: example.series or str(number), value: ""})
+            rows.append({**given, value: "", **static})
             if said.time is not None:
-                rows[-1][names["time"]] = said.time[k]
+                rows[-1][time] = said.time[k]
         row = rows[first + k]
         row["forecast"] = f"{median:.7g}"
         row |= {f"q{level:g}": f"{one:.7g}" for level, one in zip(said.levels, said.quantiles[k].tolist(), strict=True)}
     return rows
+
+
+def _kept(example: Series) -> Mapping[str, Sequence[str]]:
+    """The cells as they were read, without those of an earlier forecast where there is another one."""
+    if not isinstance(example.rest, Mapping):
+        return {}
+    if example.forecast is None:
+        return example.rest
+    return {column: cells for column, cells in example.rest.items() if not _FORECAST.fullmatch(column)}
+
+
+def _put(row: dict[str, str], column: str, number: float) -> None:
+    """A number in its column; a cell that says it already stays as it is spelled."""
+    there = row.get(column)
+    if there is None or not _is_number(there) or not _same(_value(there), number):
+        row[column] = "" if number != number else repr(float(number))
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (one != one and other != other)
 
 
 def _names(columns: Mapping[str, str], field: str, given: NDArray[np.float64] | Sequence[str] | None) -> list[str]:
@@ -227,7 +317,3 @@ def _names(columns: Mapping[str, str], field: str, given: NDArray[np.float64] | 
     count = len(given) if isinstance(given, tuple) else np.asarray(given).shape[1]
     named = [name.strip() for name in columns.get(field, "").split(",") if name.strip()]
     return named if len(named) == count else [f"{field}{k + 1}" for k in range(count)]
-
-
-def _spelled(value: float) -> str:
-    return "" if value != value else repr(float(value))
