@@ -92,7 +92,8 @@ class Task(nn.Module, ABC):
     reads: ClassVar[tuple[type[Example], ...]] = ()
     """All example types that it may be made for, where there are several; `example` is the first."""
     metric: ClassVar[str]
-    """The figure of `score` that decides which weights are best; higher is better."""
+    """The figure of `score` that decides which weights are best; higher is better. Where it is left
+    out, since it is not defined, it is worse than any."""
     settings: ClassVar[Mapping[str, Any]] = {}
     """Fields of `training.settings.Settings` whose best default for this task is another."""
 
@@ -285,6 +286,10 @@ class Task(nn.Module, ABC):
     def signatures(self) -> dict[str, str]:
         """For figures that are computed in many ways elsewhere: figure -> how it is computed here."""
         return {}
+
+    def verdict(self, figures: Mapping[str, float]) -> str | None:
+        """What figures of `score` come to, in a sentence without its full stop; None: they speak for themselves."""
+        return None
 
     @torch.no_grad()
     def predict(

@@ -33,7 +33,7 @@ from unrolled.layers.distributions import distribution_of
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.stack import CellName, make_cell, make_stack
-from unrolled.tasks._backtest import scores
+from unrolled.tasks import _backtest
 from unrolled.tasks._windows import Batch, Encoded, Sight, Window, Windows, clock_of
 from unrolled.tasks.base import Loss, Task
 from unrolled.unroll.packing import equal
@@ -342,11 +342,8 @@ class Forecaster(Task):
 
     def measure(self, examples: Sequence[Any], **options: Any) -> dict[str, float]:
         """Of forecasts from rolling origins, a horizon apart, behind each series' history; see `_backtest`."""
-        encoded = [self.encode(example) for example in examples]
-        found = self._backtested(encoded, moved=True)
-        if not found:
-            raise BadData("no series has a value behind its history: there is nothing to score")
-        return scores(found, self.levels, self.sight.season)
+        found = self._backtested([self.encode(example) for example in examples], moved=True)
+        return _backtest.scores(found, self.levels, self.sight.season)
 
     def score(self, predicted: Sequence[Series], gold: Sequence[Series]) -> dict[str, float]:
         """As `measure`, of forecasts at hand. gold: the same series, with the values that came."""
@@ -356,7 +353,11 @@ class Forecaster(Task):
                 raise BadData(f"the series {said.series!r} has no forecast to score")
             encoded = self.encode(replace(came, history=said.known))
             found.append((Window(encoded, said.known), said.forecast.quantiles, 1.0))
-        return scores(found, self.levels, self.sight.season)
+        return _backtest.scores(found, self.levels, self.sight.season)
+
+    def verdict(self, figures: Mapping[str, float]) -> str:
+        """Whether such forecasts beat the naive ones."""
+        return _backtest.verdict(figures)
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
