@@ -316,6 +316,24 @@ def test_other_columns_than_in_training_are_refused() -> None:
         task.predict([np.zeros((2, 2))])
 
 
+def test_a_row_of_numbers_is_one_series_and_a_table_has_one_a_row() -> None:
+    model = Model(made())
+    row = examples()[0].values
+    wanted = model.task.predict([examples()[0]])[0].forecast
+    for raw in (row, row.tolist(), tuple(row.tolist()), list(row)):
+        found = model.predict(raw)
+        assert found.forecast.quantiles == pytest.approx(wanted.quantiles, rel=1e-4)
+    assert model.predict([1, None, 3]).values[0] == 1
+    for raw in (np.stack([row, row]), [row, row], [row.tolist()] * 2, [examples()[0]] * 2, iter([row, row])):
+        one, other = (found.forecast.quantiles for found in model.predict(raw))
+        assert one == pytest.approx(wanted.quantiles, rel=1e-4)
+        assert other == pytest.approx(one)
+    assert len(model.predict([row, row[:9]])) == 2
+    assert model.predict([]) == []
+    with pytest.raises(BadData, match="a series, or a row of numbers, is expected"):
+        model.predict("soon")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -162,8 +162,17 @@ class Task(nn.Module, ABC):
         """An example from what a user has at hand: raw text, a list of tokens, or an example."""
 
     def is_one(self, raw: Any) -> bool:
-        """Whether what a user has at hand is one input of a prediction, or many."""
-        return isinstance(raw, (str, self.example)) or (isinstance(raw, np.ndarray) and raw.ndim == 2)
+        """Whether what a user has at hand is one input of a prediction, or many.
+
+        An array of (steps, features) is one, and so is a row of numbers, as samples of a sound; one of texts is many.
+        """
+        if isinstance(raw, np.ndarray):
+            return raw.ndim == 2 or (raw.ndim == 1 and raw.dtype.kind in "fiu")
+        return isinstance(raw, (str, self.example))
+
+    def asked(self, example: Any) -> Any:
+        """An example with its answer, so that a prediction can be asked for: mostly as it is."""
+        return example
 
     def feed(self, examples: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
         """What the steps of a training read. examples: those of the training; elements, rows: of a batch, at most.

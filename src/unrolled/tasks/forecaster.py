@@ -35,7 +35,7 @@ from unrolled.layers.embedding import Embedding
 from unrolled.layers.stack import CellName, make_cell, make_stack
 from unrolled.tasks import _backtest
 from unrolled.tasks._conformal import ENOUGH, offsets
-from unrolled.tasks._series_checks import must_be_like
+from unrolled.tasks._series_checks import held_back, must_be_counts, must_be_known_ahead, must_be_like
 from unrolled.tasks._series_columns import SAID, scaled, scales
 from unrolled.tasks._series_sizes import sizes
 from unrolled.tasks._windows import Batch, Encoded, Sight, Window, Windows, clock_of
@@ -173,6 +173,8 @@ class Forecaster(Task):
         known = example.known
         if not known:
             raise example.problem(f"no value of the series {example.series!r} is known")
+        if self.sight.counts:
+            must_be_counts(example)
         clock = clock_of(example, may_lack=o["gaps"] == "kept")
         steps = max(len(example.values), known + horizon)
         further = None if clock is None else clock.with_following(steps - len(example.values))
@@ -279,6 +281,18 @@ class Forecaster(Task):
         paths_of = torch.stack(drawn, dim=1).double().numpy()
         return np.moveaxis(np.quantile(paths_of, self.levels, axis=-1), 0, -1)
 
+    def predict(
+        self, examples: Sequence[Any], *, batch_rows: int = 32, batch_elements: int = 4096, **options: Any
+    ) -> list[Series]:
+        """As `Task.predict`. Raises `BadData` also where what is known ahead is not there for the steps to come."""
+        read = [self.read(example) for example in examples]
+        for example in read:  # at the mean, as what is missing of the past, it would be taken for a forecast that knew
+            must_be_known_ahead(example, self.sight.horizon)
+        return super().predict(read, batch_rows=batch_rows, batch_elements=batch_elements, **options)
+
+    def asked(self, example: Series) -> Series:
+        return held_back(example, self.sight.horizon)
+
     def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
         middle, filled = self.levels.index(0.5), []
         for window, rows in zip(batch.windows, self.quantiles(batch), strict=True):
@@ -352,6 +366,16 @@ class Forecaster(Task):
                 output, state = self.encoder.step(x, state)
                 stepped.append(output)
             yield self.encoder(_packed(steps))[0].data, torch.cat(stepped)
+
+    def is_one(self, raw: Any) -> bool:
+        """A row of numbers is one series, in whatever it comes; a table of them has a series a row."""
+        if isinstance(raw, (str, Series)):
+            return True
+        try:
+            numbers = np.asarray(raw, dtype=np.float64)
+        except (TypeError, ValueError):
+            return False
+        return numbers.ndim < 2 and numbers.size > 0
 
     def read(self, raw: Any) -> Series:
         if isinstance(raw, Series):
