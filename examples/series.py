@@ -9,7 +9,7 @@ Beside its error stand those of forecasts that need no learning: the last value 
 (seasonal naive), the line through the first and the last value (drift). The error is MASE, 1 for the seasonal naive
 forecast in the known past. Of the shops much can be learnt. Of a random walk the last value is the best forecast that
 there is, and a forecaster that claims more has seen the future: so `skill`, by how much MASE is below the best of the
-three, should be near nothing there, and where it is 0 or less that is what is to be said.
+three, should be near nothing there, and where it is 0 or less, that is what the verdict says.
 
 With a file it is the same: `unrolled train forecaster --data sales.csv`, and `unrolled inspect predictions` draws it.
 """
@@ -46,11 +46,13 @@ for kind, one in (("shops", shop), ("random walks", price)):
     train, valid, test = in_time([one(f"{kind} {k}") for k in range(8)], [0.15, 0.15])
     model = Forecaster(season=7, horizon=14, context=28, hidden_size=24)
     model.fit(train, valid, epochs=60, checks=6, learning_rate=1e-2)
-    f = found[kind] = model.evaluate(test)["metrics"]
+    told = model.evaluate(test)
+    f = found[kind] = told["metrics"]
     print(
         f"  {kind:13} {f['mase']:6.3f}  {f['naive_mase']:6.3f}  {f['seasonal_naive_mase']:8.3f} {f['drift_mase']:6.3f}"
         f"  {f['skill']:6.1%}  {f['coverage_90']:7.1%}"
     )
+    print(f"    {told['verdict']}")
     if kind == "shops":
         Path("series.png").write_bytes(predicted_png(model.task, test[:2]))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import unrolled
@@ -101,6 +102,7 @@ def test_one_or_many_texts_tokens_or_examples_are_predicted(classifier: Any, tag
     many = tagger.predict(["the dog barks", ["the", "dog", "barks"], TaggedTokens(tokens=("the", "dog", "barks"))])
     assert {e.tags for e in many} == {sentence.tags}
     assert classifier.predict([]) == []
+    assert [e.label for e in classifier.predict(np.array(["a fine film"]))] == [one.label]
     assert classifier.predict("a fine film", batch_rows=1) == one
 
 
@@ -198,6 +200,9 @@ class Shouting:
 
     def signatures(self) -> dict[str, str]:
         return {}
+
+    def verdict(self, figures: Any) -> None:
+        return None
 
     def measure(self, examples: Any) -> dict[str, float]:
         return self.score(self.predict(examples), examples)

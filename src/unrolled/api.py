@@ -257,7 +257,7 @@ def check(model: Model, data: str | Path, most: int = 32, **given: Any) -> Itera
     """The laws on a model of the user's own, on the first examples of a file (`inspection.laws`), and one more:
     saved and loaded, it gives the same answers bit for bit.
     """
-    examples = model.examples(data, **given)[:most]
+    examples = [model.task.asked(example) for example in model.examples(data, **given)[:most]]
     if not examples:
         raise BadData("there are no examples to check on", data)
     yield from laws.check(model.task, examples)

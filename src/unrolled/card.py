@@ -42,11 +42,17 @@ def beside(
         test: figures on a part of the data that was held out, where there is one.
         plan: of a training that had one: its epochs, and what its steps multiplied, which the recipe only wishes.
     """
-    figures = {"validation": history.best, "finished": finished, "steps_in": plan.precision if plan else "float32"}
+    figures: dict[str, Any] = {"validation": history.best, "finished": finished}
+    figures["steps_in"] = plan.precision if plan else "float32"
+    if test is not None:
+        figures["test"] = dict(test)
+    said = verdict(task, figures)
+    if said is not None:
+        figures["verdict"] = said
     files = {
-        METRICS: _json(figures if test is None else {**figures, "test": dict(test)}),
+        METRICS: _json(figures),
         READING: _json(dict(recipe.reading)),
-        README: _readme(task, recipe, history.best, test).encode(),
+        README: _readme(task, recipe, history.best, test, said).encode(),
     }
     if history.rows:
         files[FILE] = history.to_csv()
@@ -55,6 +61,15 @@ def beside(
     if history.rows and finished:
         files[PICTURE] = history.to_png(task.metric)
     return files
+
+
+def verdict(task: Task, kept: Mapping[str, Any]) -> str | None:
+    """What the figures that are kept with a model come to: those on a part that was held out, where there are some.
+
+    None: there are none, or the task leaves them to themselves. kept: as `metrics.json` has them.
+    """
+    figures = kept.get("test") or kept.get("validation")
+    return task.verdict(figures) if figures else None
 
 
 def _resolved(recipe: Recipe, plan: Planned | None) -> str:
@@ -67,7 +82,9 @@ def _resolved(recipe: Recipe, plan: Planned | None) -> str:
     return head + budget + replace(recipe, minutes=None, output=None, training=training, plans=plans).to_toml()
 
 
-def _readme(task: Task, recipe: Recipe, best: Mapping[str, float], test: Mapping[str, float] | None) -> str:
+def _readme(
+    task: Task, recipe: Recipe, best: Mapping[str, float], test: Mapping[str, float] | None, said: str | None
+) -> str:
     kind = type(task).__name__
     name = Path(recipe.data).name or "examples"
     sizes = ", ".join(f"{len(v):,} {key}" for key, v in task.vocabularies.items())
@@ -98,6 +115,8 @@ def _readme(task: Task, recipe: Recipe, best: Mapping[str, float], test: Mapping
         lines += ["", *_table("on a part held out from training and choice", test)]
     elif best:
         lines += ["A test split was not looked at."]
+    if said is not None:
+        lines += ["", f"Verdict: {said}."]
     if recipe.data:
         lines += [
             "",

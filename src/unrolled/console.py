@@ -50,20 +50,23 @@ def recipe_of(
 
 def print_finished(finished: Finished, recipe: Recipe, *, as_json: bool) -> None:
     """Where the model is, how good it is, and what to type next."""
+    verdict = finished.model.verdict
     if as_json:
         figures = {"validation": finished.scores} | ({} if finished.test is None else {"test": finished.test})
         told = {"folder": finished.folder, "examples": finished.examples, **figures, "seconds": finished.seconds}
-        print(json.dumps(told))
+        print(json.dumps(told if verdict is None else {**told, "verdict": verdict}))
         return
     say("model", str(finished.folder))
     say("", f"validation: {_figures(finished.scores)}")
     folder, data = quote(str(finished.folder)), quote(recipe.data)
-    if finished.test is None:
-        say("next", f"unrolled evaluate {folder} --data {data}")
-        say("", f"unrolled predict {folder} FILE")
-    else:
+    then = [f"unrolled evaluate {folder} --data {data}", f"unrolled predict {folder} FILE"]
+    if finished.test is not None:
         say("", f"held out:   {_figures(finished.test)}  (a tenth of the file, neither learnt from nor chosen by)")
-        say("next", f"unrolled predict {folder} FILE")
+        del then[0]
+    if verdict is not None:
+        say("verdict", verdict)
+    for number, command in enumerate(then):
+        say("" if number else "next", command)
 
 
 def say(left: str, right: str) -> None:
@@ -84,6 +87,8 @@ def print_evaluation(found: Mapping[str, Any], *, as_json: bool) -> None:
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:{width}}  {value:>8}")
+    if "verdict" in found:
+        print(f"{'verdict':{width}}  {found['verdict']}")
 
 
 def predict(model: Model, source: str, output: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
@@ -103,6 +108,8 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
         examples = reading.read_stream(sys.stdin, model.task.example, **how)
     else:
         examples = reading.read(source, model.task.example, **how)
+    if (verdict := model.verdict) is not None:
+        err.print(f"as measured in training: {verdict}", soft_wrap=True, markup=False)
     predicted = model.task.predict(examples, **deciding)
     columns, example_type = how["columns"], model.task.example
     how["format"] = written or reading.format_name(source, how["format"], columns=columns, example_type=example_type)
@@ -143,6 +150,8 @@ def print_info(found: Mapping[str, Any], *, as_json: bool) -> None:
     head |= {"weights": f"{found['parameters']:,}", "trained": "to the end" if metrics.get("finished") else "–"}
     if metrics.get("steps_in", "float32") != "float32":
         head["trained"] += f", in {metrics['steps_in']}"
+    if "verdict" in metrics:
+        head["verdict"] = metrics["verdict"]
     head["kernels"] = found["kernels"]
     print(_columns(head, ""))
     sections = {

@@ -203,8 +203,9 @@ def _follow(
                 course.norms.append(event.gradient_norm)
             elif isinstance(event, Check):
                 course.losses.append(event.train_loss)
-                if event.scores[task.metric] > best:
-                    best, course.scores = event.scores[task.metric], dict(event.scores)
+                figure = event.scores.get(task.metric, math.nan)
+                if figure > best or not course.scores:
+                    best, course.scores = max(best, figure), dict(event.scores)
             elif isinstance(event, Looked):
                 findings = tuple(diagnose(event.found, distance))
                 yield _noted(course, Diagnosis("while", findings, event.found, event.step))

@@ -61,6 +61,14 @@ class Model:
             raise BadOption(f"this {type(self).__name__} is not trained yet: call fit, train or from_pretrained")
         return self._task
 
+    @property
+    def verdict(self) -> str | None:
+        """What its figures in training come to, in a sentence without its full stop, as `evaluate` says it of others;
+        None: they speak for themselves, or there are none.
+        """
+        content = self._beside.get(card.METRICS)
+        return None if content is None else card.verdict(self.task, _json_object(content, card.METRICS))
+
     @classmethod
     def train(
         cls: type[SomeModel],
@@ -122,9 +130,10 @@ class Model:
         """Fill in the blank of one input, or of each of many.
 
         Args:
-            inputs: raw text, an array (steps, features) or an example; or a list of texts, of token lists, of arrays or
-                of examples, or an array (rows, steps, features). Of a `Captioner` a picture is an array, too, or the
-                path of its file, a `Path`.
+            inputs: raw text, an array (steps, features), a row of samples or an example; or a list of texts, of token
+                lists, of arrays or of examples, or an array (rows, steps, features). Of a `Forecaster` a row of numbers
+                is one series, an array (rows, steps) several. Of a `Captioner` a picture is an array, too, or one of
+                Pillow's, or the path of its file, a `Path`.
             options: `batch_rows`, `batch_elements`, as `Task.predict`; and how to decide, where the task has a choice.
 
         Returns:
@@ -196,7 +205,8 @@ class Model:
             given: columns, format, where not as in training; and how to decide, where the task has a choice.
 
         Returns:
-            `task`, `examples` (how many), `metrics` (name -> figure; rates as fractions).
+            `task`, `examples` (how many), `metrics` (name -> figure; rates as fractions); `signatures` and `verdict`,
+            what the figures come to, of tasks that have them.
         """
         if unseen not in ("refuse", "count"):
             raise BadOption(f"unseen is 'refuse' or 'count', not {unseen!r}")
@@ -208,9 +218,9 @@ class Model:
             for example in examples:
                 self.task.encode(example)
         scores = self.task.measure(examples, **how)
-        signatures = self.task.signatures()
-        also = {"signatures": signatures} if signatures else {}
-        return {"task": self.task_name, "examples": len(examples), "metrics": scores, **also}
+        also = {"signatures": self.task.signatures(), "verdict": self.task.verdict(scores)}
+        told = {name: one for name, one in also.items() if one}
+        return {"task": self.task_name, "examples": len(examples), "metrics": scores, **told}
 
     def examples(self, data: str | Path, **given: Any) -> list[Any]:
         """The examples of a file, or of a folder's test split, read as the training data were. None is blank."""
@@ -351,12 +361,14 @@ def load(folder: str | Path) -> Model:
 def read_json(folder: str | Path, name: str) -> dict[str, Any]:
     """A JSON object that was saved beside a model; empty where there is none. Raises `BadModel` for anything else."""
     content = bundle.read_beside(folder, name)
-    if content is None:
-        return {}
+    return {} if content is None else _json_object(content, Path(folder) / name)
+
+
+def _json_object(content: bytes, where: str | Path) -> dict[str, Any]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise BadModel(f"{Path(folder) / name} is damaged: it is no JSON object")
+        raise BadModel(f"{where} is damaged: it is no JSON object")
     return value

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from unrolled.data import reading
-from unrolled.data.captions import Captioned, as_image, seen, sized
+from unrolled.data.captions import Captioned, as_image, of_pillow, seen, sized
 from unrolled.errors import BadData, MissingExtra, UnknownName
 
 Image = pytest.importorskip("PIL.Image", reason="the extra `pictures` is not installed")
@@ -43,6 +43,21 @@ def test_what_is_at_hand_may_be_a_picture_or_features() -> None:
     assert as_image(PIXELS[:, :, 0]).shape == (5, 4, 1)
     assert as_image([[0.5, 1], [2, 3]]).tolist() == [[0.5, 1], [2, 3]]
     assert as_image([1, 2]).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "LA", "P", "CMYK"])
+def test_a_picture_at_hand_is_what_its_file_is(mode: str, tmp_path: Path) -> None:
+    clear = np.random.default_rng(1).integers(0, 256, (5, 4, 1), dtype=np.uint8)
+    picture = Image.fromarray(np.concatenate([PIXELS, clear], axis=2))
+    picture = picture.convert("L" if mode == "1" else picture.mode).convert(mode)
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    picture.save(path)
+    with Image.open(path) as opened:
+        at_hand = opened if mode == "CMYK" else picture
+        assert at_hand.mode == mode
+        assert of_pillow(at_hand)
+        assert np.array_equal(as_image(at_hand), seen(path))
+    assert not of_pillow(PIXELS)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,19 @@ def test_a_forecast_stands_beside_the_naive_ones_and_what_came(held_back: bool) 
     assert axes.get_xticklabels()[-1].get_text() == "2024-02-09"
 
 
+def test_a_forecast_that_is_held_back_knows_what_is_known_ahead() -> None:
+    bargains = np.arange(40.0)[:, None] % 3
+    torch.manual_seed(1)
+    task = Forecaster.prepare([series(ahead=bargains)], season=4, horizon=4, context=8, hidden_size=4).eval()
+    to_come = np.where(np.arange(40) < 36, series().values, np.nan)
+    (said,) = task.predict([replace(series(ahead=bargains), values=to_come)])
+    for history in (36, 0):  # behind the last value there is nothing known ahead: so the last horizon is held back
+        (axes,) = draw(task, [series(history=history, ahead=bargains)]).axes
+        lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+        assert np.allclose(lines["forecast"], said.forecast.median)
+        assert np.allclose(lines["what came"], series().values[36:])
+
+
 def test_the_picture_is_a_png_of_a_row_an_example() -> None:
     one, two = (
         Image.open(io.BytesIO(predicted_png(composer(), [replace(TUNE, name=str(k)) for k in range(n)])))

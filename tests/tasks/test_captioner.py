@@ -134,9 +134,9 @@ def test_a_picture_is_predicted_from_an_array_a_list_and_a_path(tmp_path: Path, 
     model, image = Model(made()), picture("red", "box")
     pillow.fromarray(image).save(tmp_path / "smile.png")
     wanted = model.predict(Captioned(image=image)).caption
-    for raw in (image, tmp_path / "smile.png"):
+    for raw in (image, pillow.fromarray(image), tmp_path / "smile.png"):
         assert model.predict(raw).caption == wanted
-    assert [e.caption for e in model.predict([image.tolist(), image])] == [wanted] * 2
+    assert [e.caption for e in model.predict([image.tolist(), pillow.fromarray(image)])] == [wanted] * 2
     assert [e.caption for e in model.predict(np.stack([image] * 2))] == [wanted] * 2
     console.predict(model, str(tmp_path / "smile.png"), None, {}, as_json=False)
     assert capsys.readouterr().out == f"{wanted}\n"

@@ -52,6 +52,15 @@ def perfect(given: list[Series]) -> list[Series]:
     return said
 
 
+def counts() -> list[Series]:
+    """Ten times as much, in whole numbers."""
+    return [replace(one, values=(10 * one.values).round()) for one in examples()]
+
+
+def examples_for(kind: dict[str, Any]) -> list[Series]:
+    return counts() if kind.get("likelihood") == "negative_binomial" else examples()
+
+
 def made(given: list[Series] | None = None, **options: Any) -> Forecaster:
     torch.manual_seed(1)
     return Forecaster.prepare(examples() if given is None else given, **{**SIZES, **options}).eval()
@@ -77,8 +86,8 @@ KINDS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_the_future_never_changes_a_forecast(kind: dict[str, Any]) -> None:
-    task = drawn(made(**kind))
-    for example in examples():
+    task, given = drawn(made(**kind)), examples_for(kind)
+    for example in given:
         encoded = task.encode(example)
         origin = encoded.known - 4
         changed = encoded.values.copy()
@@ -91,10 +100,10 @@ def test_the_future_never_changes_a_forecast(kind: dict[str, Any]) -> None:
         ]
         assert np.array_equal(said[0], said[1])
         assert np.array_equal(said[0], said[2])
-    figures = task.measure([replace(examples()[0], history=12)])
-    later = np.concatenate([examples()[0].values, np.full(8, 1e3)])
-    one = task._backtested([task.encode(replace(examples()[0], values=later, history=12))], moved=True)[0]
-    same = task._backtested([task.encode(replace(examples()[0], history=12))], moved=True)[0]
+    figures = task.measure([replace(given[0], history=12)])
+    later = np.concatenate([given[0].values, np.full(8, 1e3)])
+    one = task._backtested([task.encode(replace(given[0], values=later, history=12))], moved=True)[0]
+    same = task._backtested([task.encode(replace(given[0], history=12))], moved=True)[0]
     np.testing.assert_allclose(one[1], same[1], rtol=1e-5)
     assert figures["mase"] > 0
 
@@ -199,9 +208,28 @@ def test_calibration_makes_intervals_hold_what_they_say() -> None:
     task.calibrate(given)
     assert held() == pytest.approx(0.9, abs=0.02)
     assert task.offsets[3] == 0
+    assert task.options["calibrated"] == 900
     fixed = made(given, season=1)
     fixed.calibrate(given)
     assert not fixed.offsets.any()
+
+
+def test_a_verdict_says_where_intervals_could_not_be_calibrated() -> None:
+    given = [Series(values=np.random.default_rng(1).normal(size=60), history=41)]
+    figures = {"mase": 1.0, "naive_mase": 2.0}
+    said = "better than the naive forecast, the last value again: MASE 1.000 against 2.000"
+    task = made(given, season=1, conformal="yes")
+    task.calibrate(given)
+    assert (task.offsets.any(), task.options["calibrated"]) == (False, 0), "19 values are too few"
+    assert task.verdict(figures) == f"{said}; intervals are not calibrated, for which validation must have 20 values"
+    assert made(given, season=1, conformal="no").verdict(figures) == said
+    task.calibrate([replace(given[0], history=40)])
+    assert task.verdict(figures) == said
+    task.offsets.zero_()  # as of counts it may be
+    assert task.verdict(figures) == said
+    task.options["calibrated"] = 0  # as of a model that was saved before this was kept
+    task.offsets[0] = -0.5
+    assert task.verdict(figures) == said
 
 
 def test_static_words_and_the_calendar_are_read() -> None:
@@ -218,8 +246,8 @@ def test_static_words_and_the_calendar_are_read() -> None:
 
 
 def test_what_nothing_is_said_of_follows_the_times() -> None:
-    hours = tuple(f"2024-01-{1 + k // 24:02} {k % 24:02}:00" for k in range(200))
-    task = Forecaster.prepare([Series(values=wave(200, 1, season=24), time=hours)], hidden_size=4)
+    hours = tuple(f"2024-01-{1 + k // 24:02} {k % 24:02}:00" for k in range(400))
+    task = Forecaster.prepare([Series(values=wave(400, 1, season=24), time=hours)], hidden_size=4)
     assert [task.options[name] for name in ("season", "horizon", "context", "lags")] == [24, 48, 96, [24]]
     plain = Forecaster.prepare([Series(values=wave(50, 1))], hidden_size=4)
     assert [plain.options[name] for name in ("season", "horizon", "context", "lags")] == [1, 6, 12, []]
@@ -288,6 +316,24 @@ def test_other_columns_than_in_training_are_refused() -> None:
         task.predict([np.zeros((2, 2))])
 
 
+def test_a_row_of_numbers_is_one_series_and_a_table_has_one_a_row() -> None:
+    model = Model(made())
+    row = examples()[0].values
+    wanted = model.task.predict([examples()[0]])[0].forecast
+    for raw in (row, row.tolist(), tuple(row.tolist()), list(row)):
+        found = model.predict(raw)
+        assert found.forecast.quantiles == pytest.approx(wanted.quantiles, rel=1e-4)
+    assert model.predict([1, None, 3]).values[0] == 1
+    for raw in (np.stack([row, row]), [row, row], [row.tolist()] * 2, [examples()[0]] * 2, iter([row, row])):
+        one, other = (found.forecast.quantiles for found in model.predict(raw))
+        assert one == pytest.approx(wanted.quantiles, rel=1e-4)
+        assert other == pytest.approx(one)
+    assert len(model.predict([row, row[:9]])) == 2
+    assert model.predict([]) == []
+    with pytest.raises(BadData, match="a series, or a row of numbers, is expected"):
+        model.predict("soon")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -296,6 +342,7 @@ def test_other_columns_than_in_training_are_refused() -> None:
         ({"levels": [0.1, 0.9]}, "levels must rise, with 0.5, the median, among them"),
         ({"strategy": "recursive"}, "strategy=recursive draws values, and quantiles are not drawn from"),
         ({"calendars": 2}, "calendars is not to be given: the training series say it"),
+        ({"calibrated": 2}, "calibrated is not to be given"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:

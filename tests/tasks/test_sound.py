@@ -11,12 +11,14 @@ import torch
 
 from unrolled import Classifier as Model
 from unrolled import bundle
-from unrolled.data.examples import LabelledText, Origin, Signal
+from unrolled.data.examples import LabelledText, Origin, Signal, Speech
 from unrolled.data.spectra import Spectra
 from unrolled.errors import BadData, BadOption
 from unrolled.inspection import laws
+from unrolled.model import model_class
 from unrolled.tasks.classifier import Classifier
 from unrolled.tasks.regressor import Regressor
+from unrolled.tasks.transcriber import Transcriber
 
 pytest.importorskip("kaldi_native_fbank", reason="the extra `sound` is not installed")
 
@@ -81,6 +83,16 @@ def test_what_is_at_hand_is_taken_for_sound_at_the_model_s_rate() -> None:
     expected = task.predict([examples()[0]])[0].probabilities
     assert task.predict([examples()[0].values])[0].probabilities == expected
     assert task.predict([examples()[0].values[:, 0]])[0].probabilities == expected
+
+
+def test_a_row_of_samples_is_one_recording() -> None:
+    samples = examples()[0].values[:, 0]
+    assert Model(made()).predict(samples).probabilities == made().predict([examples()[0]])[0].probabilities
+    said = [Speech(values=one.values, rate=RATE, transcript=one.label) for one in examples()]
+    writes = Transcriber.prepare(said, stacked=1, hidden_size=4, layers=1, bands=8).eval()
+    wanted = writes.predict([said[0]])[0].transcript
+    assert model_class("transcriber")(writes).predict(samples).transcript == wanted
+    assert [one.transcript for one in model_class("transcriber")(writes).predict([samples] * 2)] == [wanted] * 2
 
 
 def test_the_laws_hold_of_what_is_heard() -> None:

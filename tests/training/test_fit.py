@@ -190,6 +190,17 @@ def test_a_figure_that_is_not_a_number_is_worse_than_any(scripted: Made) -> None
     assert task.w.item() == task.seen[1]
 
 
+def test_a_figure_that_is_left_out_is_worse_than_any(scripted: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, numbers = scripted([math.nan, 0.2, math.nan])
+    score = task.score
+    known = lambda *given: {name: one for name, one in score(*given).items() if not math.isnan(one)}  # noqa: E731
+    monkeypatch.setattr(task, "score", known)
+    events = list(fit(task, numbers, numbers, settings=Settings(epochs=3, checks=3)))
+    assert [check.scores for check in of(Check, events)] == [{}, {"figure": 0.2}, {}]
+    assert [check.best for check in of(Check, events)] == [True, True, False]
+    assert task.w.item() == task.seen[1]
+
+
 def test_while_a_check_is_out_the_task_carries_the_average(scripted: Made) -> None:
     task, numbers = scripted([0.1, 0.2, 0.3, 0.4])
     settings = Settings(epochs=4, checks=4, averaging="exponential", average_decay=0.9)

@@ -7,6 +7,7 @@ features that another network has made, (places, features), or (features,) of th
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,10 +86,12 @@ def seen(given: str | Path, beside: str | Path | None = None) -> NDArray[Any]:
 
 
 def as_image(raw: Any) -> NDArray[Any]:
-    """A picture or features of what is at hand: an array, nested lists, a picture of Pillow's in grey or in colours.
+    """A picture or features of what is at hand: an array, nested lists, a picture of Pillow's.
 
     Raises `BadData` for all else.
     """
+    if of_pillow(raw):
+        raw = _plain(raw)
     try:
         found = np.asarray(raw)
     except ValueError:  # lists of different lengths
@@ -106,6 +109,29 @@ def as_image(raw: Any) -> NDArray[Any]:
             raise BadData("features that are not finite, or too large")
         return features
     raise BadData(f"an array of {found.dtype}, shape {found.shape}, where a picture is expected: {EXPECTED}")
+
+
+def of_pillow(raw: Any) -> bool:
+    """Whether it is a picture of Pillow's, which need not be installed."""
+    library = sys.modules.get("PIL.Image")  # where there is such a picture it has been imported
+    return library is not None and isinstance(raw, library.Image)
+
+
+def _plain(picture: Any) -> Any:
+    """A picture of Pillow's in grey or in colours, as that of a file is read: what is transparent stands on white, and
+    what is a palette's number is its colour.
+    """
+    if "transparency" not in picture.info:
+        if picture.mode in ("1", "L", "I;16", "I", "F"):
+            return picture.convert("L")
+        if picture.mode == "RGB":
+            return picture
+    library = pillow("reading pictures")
+    try:
+        over = picture.convert("RGBA")
+    except ValueError as error:
+        raise BadData(f"a picture of Pillow's in the mode {picture.mode}: {error}") from None
+    return library.alpha_composite(library.new("RGBA", over.size, "white"), over).convert("RGB")
 
 
 def sized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

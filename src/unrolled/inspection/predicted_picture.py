@@ -88,8 +88,10 @@ def _roll(axes: Axes, task: Task, example: Any, options: Mapping[str, Any]) -> N
 
 def _series(axes: Axes, task: Any, example: Any, options: Mapping[str, Any]) -> None:
     """The last values, the forecast with its intervals, what came where that is known, and the naive forecasts."""
-    origin = example.history or example.known
-    (said,) = task.predict([replace(example.upto(origin), history=0)], **options)
+    origin = example.history or task.asked(example).known
+    # What is known ahead stays: the steps to come are those whose values are taken away.
+    past = np.where(np.arange(len(example.values)) < origin, example.values, np.nan)
+    (said,) = task.predict([replace(example, values=past, history=0)], **options)
     forecast, season = said.forecast, task.sight.season
     steps = len(forecast.median)
     begin = max(0, origin - LOOKED_BACK * max(steps, season))
@@ -103,7 +105,7 @@ def _series(axes: Axes, task: Any, example: Any, options: Mapping[str, Any]) -> 
     came = example.values[origin : origin + steps]
     if (~np.isnan(came)).any():
         axes.plot(after[: len(came)], came, color=GIVEN, linestyle="--", label="what came")
-    past = example.values[:origin]
+    past = past[:origin]
     rivals = {"naive": naive(past, steps), "drift": drift(past, steps)}
     if season > 1:
         rivals["seasonal naive"] = seasonal_naive(past, steps, season)

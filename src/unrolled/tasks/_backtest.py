@@ -4,25 +4,39 @@
 between two levels that stand opposite; `owa` against naive 2; and MASE and sMAPE of the naive, the seasonal naive and
 the drift forecast from the same origins. `skill` is 1 less MASE over the best of theirs, and decides which weights are
 best: 0 is no better than the best of them, less is worse. Figures are means over a series' forecasts, then over series.
+One that is not defined is not there, as MASE is not where no series had changed before, nor `skill` where the best of
+the others makes no error.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.errors import BadData
 from unrolled.metrics.forecasts import coverage, crps, mase, naive_error, owa, smape
 from unrolled.metrics.naive_forecasts import drift, naive, naive2, seasonal_naive
 from unrolled.tasks._windows import Window
 
 Real = NDArray[np.float64]
+RIVALS = {
+    "naive": "the naive forecast, the last value again",
+    "seasonal_naive": "the seasonal naive forecast, the last season again",
+    "drift": "the drift forecast, the line through the first and the last value",
+}
+"""What need not learn, and how it forecasts."""
+HARDLY = 0.01
+"""Up to such a skill a forecast is hardly better."""
 
 
 def scores(found: Iterable[tuple[Window, Real, float]], levels: Sequence[float], season: int) -> dict[str, float]:
-    """Figures by name. found: windows, their quantiles (horizon, levels) in the units of the series, and scales."""
+    """Figures by name. found: windows, their quantiles (horizon, levels) in the units of the series, and scales.
+
+    Raises `BadData` where there is none with a value before its origin and one behind it.
+    """
     middle = list(levels).index(0.5)
     by_series: dict[int, list[dict[str, float]]] = defaultdict(list)
     for window, said, _ in found:
@@ -31,14 +45,28 @@ def scores(found: Iterable[tuple[Window, Real, float]], levels: Sequence[float],
         if np.isnan(actual).all() or np.isnan(history).all():
             continue
         by_series[id(window.series)].append(_of_window(history, actual, said[: len(actual)], levels, middle, season))
+    if not by_series:
+        raise BadData("no series has a value behind its history: there is nothing to score")
     rows = [{name: _mean([row[name] for row in some]) for name in some[0]} for some in by_series.values()]
     names = list(dict.fromkeys(name for row in rows for name in row))
     figures = {name: _mean([row.get(name, float("nan")) for row in rows]) for name in names}
     reference = figures.pop("naive2_smape"), figures.pop("naive2_mase")
     figures["owa"] = owa(figures["smape"], figures["mase"], *reference) if min(reference) > 0 else float("nan")
-    best = min((v for name, v in figures.items() if name.endswith("naive_mase") or name == "drift_mase"), default=0.0)
-    figures["skill"] = 1 - figures["mase"] / best if best > 0 else 0.0
+    best = min(figures[f"{name}_mase"] for name in RIVALS if f"{name}_mase" in figures)
+    figures["skill"] = 1 - figures["mase"] / best if best > 0 else float("nan")
     return {name: value for name, value in figures.items() if value == value}
+
+
+def verdict(figures: Mapping[str, float]) -> str:
+    """In words, whether a forecast is better than the best of the naive ones. figures: of `scores`."""
+    rivals = {name: figures[f"{name}_mase"] for name in RIVALS if f"{name}_mase" in figures}
+    if "mase" not in figures or not rivals:
+        why = "MASE is not defined where a series never changed before, or has one season alone"
+        return f"whether it beats the naive forecasts is not known: {why}"
+    best = min(rivals, key=lambda name: rivals[name])
+    error, least = figures["mase"], rivals[best]
+    better = "no better" if error >= least else "hardly better" if error > (1 - HARDLY) * least else "better"
+    return f"{better} than {RIVALS[best]}: MASE {error:.3f} against {least:.3f}"
 
 
 def _of_window(

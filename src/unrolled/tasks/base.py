@@ -94,7 +94,8 @@ class Task(nn.Module, ABC):
     reads: ClassVar[tuple[type[Example], ...]] = ()
     """All example types that it may be made for, where there are several; `example` is the first."""
     metric: ClassVar[str]
-    """The figure of `score` that decides which weights are best; higher is better."""
+    """The figure of `score` that decides which weights are best; higher is better. Where it is left
+    out, since it is not defined, it is worse than any."""
     settings: ClassVar[Mapping[str, Any]] = {}
     """Fields of `training.settings.Settings` whose best default for this task is another."""
 
@@ -163,8 +164,17 @@ class Task(nn.Module, ABC):
         """An example from what a user has at hand: raw text, a list of tokens, or an example."""
 
     def is_one(self, raw: Any) -> bool:
-        """Whether what a user has at hand is one input of a prediction, or many."""
-        return isinstance(raw, (str, self.example)) or (isinstance(raw, np.ndarray) and raw.ndim == 2)
+        """Whether what a user has at hand is one input of a prediction, or many.
+
+        An array of (steps, features) is one, and so is a row of numbers, as samples of a sound; one of texts is many.
+        """
+        if isinstance(raw, np.ndarray):
+            return raw.ndim == 2 or (raw.ndim == 1 and raw.dtype.kind in "fiu")
+        return isinstance(raw, (str, self.example))
+
+    def asked(self, example: Any) -> Any:
+        """An example with its answer, so that a prediction can be asked for: mostly as it is."""
+        return example
 
     def feed(self, examples: Sequence[Any], *, elements: int, rows: int, seed: int) -> Feed:
         """What the steps of a training read. examples: those of the training; elements, rows: of a batch, at most.
@@ -295,6 +305,10 @@ class Task(nn.Module, ABC):
     def signatures(self) -> dict[str, str]:
         """For figures that are computed in many ways elsewhere: figure -> how it is computed here."""
         return {}
+
+    def verdict(self, figures: Mapping[str, float]) -> str | None:
+        """What figures of `score` come to, in a sentence without its full stop; None: they speak for themselves."""
+        return None
 
     @torch.no_grad()
     def predict(

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unrolled.data.captions import Captioned, as_image, seen, sized
+from unrolled.data.captions import Captioned, as_image, of_pillow, seen, sized
 from unrolled.data.feeds import Feed
 from unrolled.data.tokenisers.base import Case, Tokeniser
 from unrolled.data.vocabulary import Vocabulary
@@ -261,7 +261,7 @@ class Captioner(SequenceToSequence):
     def is_one(self, raw: Any) -> bool:
         if isinstance(raw, np.ndarray):
             return raw.ndim <= (2 if self.options["inputs"] else 3)
-        return isinstance(raw, (str, Path, Captioned))
+        return isinstance(raw, (str, Path, Captioned)) or of_pillow(raw)
 
     def read(self, raw: Any) -> Captioned:
         """Of an array, nested lists, a picture of Pillow's, or the path of a file, a `Path`."""

@@ -7,8 +7,8 @@
 What is said is how far the series will be from its seasonal naive forecast, so that a network that knows nothing says
 that (`_windows.py`). `direct`: the steps of the horizon do not hear of each other's values, and are all said at once;
 `recursive`: each hears the one before it, the true one in training, else one that is drawn, along many paths (Salinas
-et al. 2020, arXiv:1704.04110). Quantiles are moved by how far they were off on validation data (conformal prediction:
-Romano, Patterson & Candès 2019, arXiv:1905.03222), so that an interval holds as many values as it says.
+et al. 2020, arXiv:1704.04110). Quantiles are moved by how far they were off on validation data, so that an interval
+holds as many values as it says (`_conformal.py`).
 """
 
 from __future__ import annotations
@@ -33,17 +33,14 @@ from unrolled.layers.distributions import distribution_of
 from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.stack import CellName, make_cell, make_stack
-from unrolled.tasks._backtest import scores
+from unrolled.tasks import _backtest
+from unrolled.tasks._conformal import ENOUGH, offsets
+from unrolled.tasks._series_checks import held_back, must_be_counts, must_be_known_ahead, must_be_like
+from unrolled.tasks._series_columns import SAID, scaled, scales
+from unrolled.tasks._series_sizes import sizes
 from unrolled.tasks._windows import Batch, Encoded, Sight, Window, Windows, clock_of
 from unrolled.tasks.base import Loss, Task
 from unrolled.unroll.packing import equal
-
-SEASONS = {
-    ("seconds", 1800.0): 48, ("seconds", 3600.0): 24, ("seconds", 86400.0): 7, ("seconds", 604800.0): 52,
-    ("workdays", 1.0): 5, ("months", 1.0): 12, ("months", 3.0): 4,
-}  # fmt: skip
-"""Steps of a season, where nothing is said: a day of half hours or hours, a week of days, a year."""
-COLUMNS = ("ahead", "observed")
 
 
 class Forecaster(Task):
@@ -51,8 +48,10 @@ class Forecaster(Task):
 
     Args:
         vocabularies: `static`: the words of static columns.
-        horizon: steps that are forecast; `prepare` takes two seasons, or 6 steps where there is none.
-        context: steps that are looked back at; `prepare` takes four seasons, or two horizons where that is more.
+        horizon: steps that are forecast; `prepare` takes two seasons, or 6 steps where there is none, and less of short
+            series (`_series_sizes.py`).
+        context: steps that are looked back at; `prepare` takes four seasons, or two horizons where that is more, and
+            less of short series.
         season: steps after which the series comes back, as the times tell; 1: none.
         lags: of earlier values that stand beside each step; `prepare` takes the season.
         strategy: `direct`, or `recursive`.
@@ -60,12 +59,13 @@ class Forecaster(Task):
             counts, of a `negative_binomial` distribution.
         levels: of the quantiles that are told, 0.5 among them.
         paths: `recursive`: that are drawn for a forecast.
-        conformal: whether quantiles are moved by what validation data say: `yes`, or `no`.
+        conformal: whether quantiles are moved by what validation data say: `yes`, where these are enough, or `no`.
         gaps: whether a time that is missing is `refused`, or is `kept` as a step that was longer.
         cell, hidden_size, layers, dropout, initialisation, forget_bias, cell_options: as in `Tagger`.
         static_size: features of a static word.
         statics: how many static columns there are; calendars: features of the calendar; ahead_means, ahead_deviations,
             observed_means, observed_deviations: of the further columns. The training examples say them.
+        calibrated: on how many values quantiles were; 0: they are as the network says them. Validation says it.
     """
 
     example = Series
@@ -108,6 +108,7 @@ class Forecaster(Task):
         ahead_deviations: list[float] | None = None,
         observed_means: list[float] | None = None,
         observed_deviations: list[float] | None = None,
+        calibrated: int = 0,
     ) -> None:
         super().__init__(vocabularies, tokenisers)
         if paths < 1:
@@ -120,9 +121,8 @@ class Forecaster(Task):
         self.says_what = distribution_of(likelihood, self.levels)
         counts = likelihood == "negative_binomial"
         self.sight = Sight(context=context, horizon=horizon, season=season, lags=tuple(lags or ()), counts=counts)
-        known = calendars + len(ahead_means or ())
+        known, still = calendars + len(ahead_means or ()), statics * static_size
         self.words = Embedding(len(vocabularies["static"]), static_size) if statics else None
-        still = statics * static_size
         read = 3 + len(self.sight.lags) + known + len(observed_means or ()) + still
         told = 1 + len(self.sight.lags) + known + still + (strategy == "recursive")
 
@@ -152,29 +152,19 @@ class Forecaster(Task):
         """
         if not examples:
             raise BadData("there are no series to learn from")
-        for name in (
-            "statics",
-            "calendars",
-            *(f"{column}_{what}" for column in COLUMNS for what in ("means", "deviations")),
-        ):
+        for name in ("statics", "calendars", "calibrated", *SAID):
             if name in options:
                 raise BadOption(f"{name} is not to be given: the training series say it")
         may_lack = options.get("gaps", "refused") == "kept"
-        clocks = [clock_of(_checked(example, examples[0]), may_lack=may_lack) for example in examples]
+        for example in examples:
+            must_be_like(example, examples[0])
+        clocks = [clock_of(example, may_lack=may_lack) for example in examples]
         first = clocks[0]
         step = None if first is None else (first.step.unit, first.step.size)
-        options.setdefault("season", 1 if step is None else SEASONS.get(step, 1))
-        options.setdefault("horizon", 2 * options["season"] if options["season"] > 1 else 6)
-        options.setdefault("context", max(4 * options["season"], 2 * options["horizon"]))
-        options.setdefault("lags", [options["season"]] if options["season"] > 1 else [])
+        options |= sizes(options, [example.known for example in examples], step)
         options["calendars"] = 0 if first is None else first.calendar().shape[1]
         options["statics"] = len(examples[0].static)
-        for name in COLUMNS:
-            if getattr(examples[0], name) is not None:
-                every = np.concatenate([getattr(example, name) for example in examples])
-                mean, deviation = np.nanmean(every, axis=0), np.nanstd(every, axis=0)
-                options[f"{name}_means"] = mean.tolist()
-                options[f"{name}_deviations"] = np.where(deviation > 0, deviation, 1.0).tolist()
+        options |= scales(examples)
         words = Vocabulary.build([example.static for example in examples])
         return cls({"static": words}, None, **options)
 
@@ -183,6 +173,8 @@ class Forecaster(Task):
         known = example.known
         if not known:
             raise example.problem(f"no value of the series {example.series!r} is known")
+        if self.sight.counts:
+            must_be_counts(example)
         clock = clock_of(example, may_lack=o["gaps"] == "kept")
         steps = max(len(example.values), known + horizon)
         further = None if clock is None else clock.with_following(steps - len(example.values))
@@ -196,22 +188,12 @@ class Forecaster(Task):
             known,
             min(example.history, known),
             calendar,
-            self._scaled(example, "ahead"),
-            self._scaled(example, "observed"),
+            scaled(example, "ahead", o),
+            scaled(example, "observed", o),
             self.vocabularies["static"].encode(example.static),
             None if further is None else further.times,
             self.sight.context + horizon,
         )
-
-    def _scaled(self, example: Series, name: str) -> NDArray[np.float64]:
-        """Further columns, scaled as in training; what is missing is at the mean."""
-        given, means = getattr(example, name), self.options[f"{name}_means"]
-        width = 0 if given is None else given.shape[1]
-        if width != len(means or ()):
-            raise example.problem(f"{width} columns that are {name} where training had {len(means or ())}")
-        if given is None:
-            return np.zeros((len(example.values), 0))
-        return np.nan_to_num((given - np.array(means)) / np.array(self.options[f"{name}_deviations"]), nan=0.0)
 
     def sequences(self, encoded: Encoded) -> list[tuple[str, ...]]:
         """The steps of the context and those of the horizon, by their times or their numbers."""
@@ -299,6 +281,18 @@ class Forecaster(Task):
         paths_of = torch.stack(drawn, dim=1).double().numpy()
         return np.moveaxis(np.quantile(paths_of, self.levels, axis=-1), 0, -1)
 
+    def predict(
+        self, examples: Sequence[Any], *, batch_rows: int = 32, batch_elements: int = 4096, **options: Any
+    ) -> list[Series]:
+        """As `Task.predict`. Raises `BadData` also where what is known ahead is not there for the steps to come."""
+        read = [self.read(example) for example in examples]
+        for example in read:  # at the mean, as what is missing of the past, it would be taken for a forecast that knew
+            must_be_known_ahead(example, self.sight.horizon)
+        return super().predict(read, batch_rows=batch_rows, batch_elements=batch_elements, **options)
+
+    def asked(self, example: Series) -> Series:
+        return held_back(example, self.sight.horizon)
+
     def decide(self, batch: Batch, **options: Any) -> list[dict[str, Any]]:
         middle, filled = self.levels.index(0.5), []
         for window, rows in zip(batch.windows, self.quantiles(batch), strict=True):
@@ -307,7 +301,7 @@ class Forecaster(Task):
         return filled
 
     def calibrate(self, examples: Sequence[Any]) -> None:
-        """Move each quantile by how far it was off on these series, behind their histories."""
+        """Move each quantile by how far it was off on these series, behind their histories, if that is often enough."""
         if self.options["conformal"] == "no":
             return
         apart = []
@@ -315,11 +309,10 @@ class Forecaster(Task):
             actual = window.series.values[window.origin : window.origin + len(said)]
             apart.append(((actual[:, None] - said[: len(actual)]) / scale)[~np.isnan(actual)])
         every = np.concatenate(apart) if apart else np.zeros((0, len(self.levels)))
-        if len(every) < 20:  # too few to say anything of a tail
-            return
-        moved = [np.quantile(column, level) for column, level in zip(every.T, self.levels, strict=True)]
-        moved[self.levels.index(0.5)] = 0.0  # the median is the forecast, which was chosen to be near, not between
-        self.offsets.copy_(torch.tensor(moved))
+        moved = offsets(every, self.levels)
+        if moved is not None:
+            self.offsets.copy_(torch.from_numpy(moved))
+            self.options["calibrated"] = len(every)
 
     def _backtested(
         self, encoded: Sequence[Encoded], *, moved: bool
@@ -342,11 +335,8 @@ class Forecaster(Task):
 
     def measure(self, examples: Sequence[Any], **options: Any) -> dict[str, float]:
         """Of forecasts from rolling origins, a horizon apart, behind each series' history; see `_backtest`."""
-        encoded = [self.encode(example) for example in examples]
-        found = self._backtested(encoded, moved=True)
-        if not found:
-            raise BadData("no series has a value behind its history: there is nothing to score")
-        return scores(found, self.levels, self.sight.season)
+        found = self._backtested([self.encode(example) for example in examples], moved=True)
+        return _backtest.scores(found, self.levels, self.sight.season)
 
     def score(self, predicted: Sequence[Series], gold: Sequence[Series]) -> dict[str, float]:
         """As `measure`, of forecasts at hand. gold: the same series, with the values that came."""
@@ -356,7 +346,14 @@ class Forecaster(Task):
                 raise BadData(f"the series {said.series!r} has no forecast to score")
             encoded = self.encode(replace(came, history=said.known))
             found.append((Window(encoded, said.known), said.forecast.quantiles, 1.0))
-        return scores(found, self.levels, self.sight.season)
+        return _backtest.scores(found, self.levels, self.sight.season)
+
+    def verdict(self, figures: Mapping[str, float]) -> str:
+        """Whether such forecasts beat the naive ones; and that intervals are not calibrated, where they are not."""
+        said, o = _backtest.verdict(figures), self.options
+        if o["conformal"] == "no" or o["calibrated"] or self.offsets.any():  # the last of older models
+            return said
+        return f"{said}; intervals are not calibrated, for which validation must have {ENOUGH} values"
 
     @torch.inference_mode()
     def stream_outputs(self, examples: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -369,6 +366,16 @@ class Forecaster(Task):
                 output, state = self.encoder.step(x, state)
                 stepped.append(output)
             yield self.encoder(_packed(steps))[0].data, torch.cat(stepped)
+
+    def is_one(self, raw: Any) -> bool:
+        """A row of numbers is one series, in whatever it comes; a table of them has a series a row."""
+        if isinstance(raw, (str, Series)):
+            return True
+        try:
+            numbers = np.asarray(raw, dtype=np.float64)
+        except (TypeError, ValueError):
+            return False
+        return numbers.ndim < 2 and numbers.size > 0
 
     def read(self, raw: Any) -> Series:
         if isinstance(raw, Series):
@@ -385,11 +392,3 @@ class Forecaster(Task):
 def _packed(x: Tensor) -> PackedSequence:
     """(rows, steps, features) as a packed batch of rows of one length."""
     return PackedSequence(x.transpose(0, 1).flatten(0, 1), equal(x.shape[1], x.shape[0]))
-
-
-def _checked(example: Series, first: Series) -> Series:
-    if not example.known:
-        raise example.problem(f"no value of the series {example.series!r} is known")
-    if (example.time is None) != (first.time is None):
-        raise example.problem("some series have times and some have none")
-    return example

@@ -295,8 +295,8 @@ class _Run:
         with self.average.swapped():
             with fused.precision("float32"):  # as it will predict; over before the event is out
                 scores = self.task.check(self.valid)
-            figure = scores[self.task.metric]
-            # The first weights are the best so far even where their figure is not a number.
+            figure = scores.get(self.task.metric, math.nan)
+            # The first weights are the best so far even where their figure is not a number, or not there.
             better = figure > c["best_figure"] or not self.best
             c["without_better"] = 0 if better else c["without_better"] + 1
             if better:

@@ -1,0 +1,76 @@
+"""Forecasts against what came, and against those that need not learn: figures by hand, and what is said of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from unrolled.errors import BadData
+from unrolled.tasks._backtest import scores, verdict
+from unrolled.tasks._windows import Encoded, Window
+
+LEVELS = (0.05, 0.5, 0.95)
+
+
+def window(values: list[float], origin: int) -> Window:
+    array, none = np.array(values, dtype=np.float64), np.zeros((len(values), 0))
+    return Window(Encoded(array, len(values), origin, none, none, none, np.zeros(0, dtype=np.int64), None, 1), origin)
+
+
+def figures(values: list[float], origin: int, median: float) -> dict[str, float]:
+    """Of a forecast that says the same of each step to come, and is sure of it within 1."""
+    said = np.repeat([[median - 1, median, median + 1]], len(values) - origin, axis=0)
+    return scores([(window(values, origin), said, 1.0)], LEVELS, 1)
+
+
+def test_skill_by_hand() -> None:
+    # The changes before were 2, 1 and 2, their mean 5/3. The last value is 2 and 1 off; the line, 5 and 6, 1 and 1.
+    found = figures([1, 3, 2, 4, 6, 5], 4, 5)
+    assert found["mase"] == pytest.approx((1 + 0) / 2 / (5 / 3))
+    assert found["naive_mase"] == pytest.approx((2 + 1) / 2 / (5 / 3))
+    assert found["drift_mase"] == pytest.approx((1 + 1) / 2 / (5 / 3))
+    assert found["skill"] == pytest.approx(0.5)
+    assert found["coverage_90"] == 1
+    assert verdict(found) == (
+        "better than the drift forecast, the line through the first and the last value: MASE 0.300 against 0.600"
+    )
+
+
+def test_skill_is_not_there_where_it_is_not_defined() -> None:
+    never_changed = figures([2, 2, 2, 3], 3, 3)
+    assert not {"mase", "naive_mase", "skill"} & never_changed.keys()
+    assert never_changed["smape"] == 0
+    assert verdict(never_changed).startswith("whether it beats the naive forecasts is not known: MASE is not defined")
+    naive_is_right = figures([1, 2, 2, 2], 3, 3)
+    assert "skill" not in naive_is_right
+    assert verdict(naive_is_right) == (
+        "no better than the naive forecast, the last value again: MASE 2.000 against 0.000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (0.653, "better than"),
+        (0.933, "better than"),
+        (0.934, "hardly better than"),
+        (0.942, "hardly better than"),
+        (0.943, "no better than"),
+        (1.020, "no better than"),
+    ],
+)
+def test_a_verdict_is_against_the_best_of_those_that_need_not_learn(error: float, said: str) -> None:
+    rivals = {"naive_mase": 0.943, "seasonal_naive_mase": 1.08, "drift_mase": 0.987}
+    found = verdict({"mase": error, "crps": 0.1, "skill": 0.9, **rivals})
+    assert found == f"{said} the naive forecast, the last value again: MASE {error:.3f} against 0.943"
+    others = {**rivals, "seasonal_naive_mase": 0.5}
+    assert verdict({"mase": 0.6, **others}) == (
+        "no better than the seasonal naive forecast, the last season again: MASE 0.600 against 0.500"
+    )
+
+
+def test_nothing_to_score_is_said() -> None:
+    nan = float("nan")
+    for found in ([], [(window([nan, nan, 5.0], 1), np.zeros((2, 3)), 1.0)]):
+        with pytest.raises(BadData, match="no series has a value behind its history: there is nothing to score"):
+            scores(found, LEVELS, 1)
