@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 import json
 from dataclasses import replace
@@ -113,6 +114,8 @@ GOOD = file({"values": [[[1.0, 2.0]]], "label": ["a"]})
         (file({"values": [[[1.0], [1.0, 2.0]]], "label": ["a"]}), "step 2 of the values has 2 numbers where the first"),
         (file({"values": [[["1"]]], "label": ["a"]}), "step 1 of the values holds a string where a number or null is"),
         (file({"values": ["no.npy"], "label": ["a"]}), "there is no such file"),
+        (file({"values": [[[1.0]]], "label": [b"a"]}), "the label is bytes where a string"),
+        (file({"values": [[[1.0]]], "label": [datetime.date(2020, 1, 1)]}), "the label is a date where a string"),
     ],
 )
 def test_what_is_no_file_of_numbers_is_named(content: bytes, message: str) -> None:

@@ -26,10 +26,10 @@ def load(text: str, where: str | Path, line: int | None = None) -> Any:
 
 
 def kind(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """What a JSON value is, in words; or what else a table's cell may hold, as Parquet has bytes and dates."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true or false"
-    names = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number"}
-    return names[type(value)]
+    names = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number", bytes: "bytes"}
+    return names.get(type(value), f"a {type(value).__name__}")
