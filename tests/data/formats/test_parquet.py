@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import io
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ GOOD = file({"values": [[[1.0, 2.0]]], "label": ["a"]})
         (file({"values": [[["1"]]], "label": ["a"]}), "step 1 of the values holds a string where a number or null is"),
         (file({"values": ["no.npy"], "label": ["a"]}), "there is no such file"),
         (file({"values": [[[1.0]]], "label": [b"a"]}), "the label is bytes where a string"),
-        (file({"values": [[[1.0]]], "label": [datetime.date(2020, 1, 1)]}), "the label is a date where a string"),
+        (file({"values": [[[1.0]]], "label": [date(2020, 1, 1)]}), "the label is a date where a string"),
     ],
 )
 def test_what_is_no_file_of_numbers_is_named(content: bytes, message: str) -> None:
