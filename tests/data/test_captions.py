@@ -60,6 +60,12 @@ def test_a_picture_at_hand_is_what_its_file_is(mode: str, tmp_path: Path) -> Non
     assert not of_pillow(PIXELS)
 
 
+def test_grey_in_sixteen_bits_at_hand_is_what_its_file_is(tmp_path: Path) -> None:
+    deep = Image.fromarray(np.array([[0, 255, 256], [0x1234, 0x8000, 0xFFFF]], dtype=np.uint16))
+    deep.save(tmp_path / "a.png")
+    assert np.array_equal(as_image(deep), seen(tmp_path / "a.png"))
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from unrolled.data.examples import Example
 from unrolled.data.media.array import Array
 from unrolled.data.media.array import array as read_array
-from unrolled.data.media.picture import Picture, pillow, pixels
+from unrolled.data.media.picture import Picture, pillow, pixels, plain
 from unrolled.data.recordings import located
 from unrolled.errors import BadData
 
@@ -91,7 +91,10 @@ def as_image(raw: Any) -> NDArray[Any]:
     Raises `BadData` for all else.
     """
     if of_pillow(raw):
-        raw = _plain(raw)
+        try:
+            return plain(raw)
+        except ValueError as error:
+            raise BadData(f"a picture of Pillow's in the mode {raw.mode}: {error}") from None
     try:
         found = np.asarray(raw)
     except ValueError:  # lists of different lengths
@@ -115,23 +118,6 @@ def of_pillow(raw: Any) -> bool:
     """Whether it is a picture of Pillow's, which need not be installed."""
     library = sys.modules.get("PIL.Image")  # where there is such a picture it has been imported
     return library is not None and isinstance(raw, library.Image)
-
-
-def _plain(picture: Any) -> Any:
-    """A picture of Pillow's in grey or in colours, as that of a file is read: what is transparent stands on white, and
-    what is a palette's number is its colour.
-    """
-    if "transparency" not in picture.info:
-        if picture.mode in ("1", "L", "I;16", "I", "F"):
-            return picture.convert("L")
-        if picture.mode == "RGB":
-            return picture
-    library = pillow("reading pictures")
-    try:
-        over = picture.convert("RGBA")
-    except ValueError as error:
-        raise BadData(f"a picture of Pillow's in the mode {picture.mode}: {error}") from None
-    return library.alpha_composite(library.new("RGBA", over.size, "white"), over).convert("RGB")
 
 
 def sized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -31,15 +31,22 @@ def pixels(path: Path) -> NDArray[np.uint8]:
     try:
         with library.open(path) as picture:
             picture.load()
-            if picture.mode.startswith("I"):
-                return _of_deep(np.asarray(picture), picture.info.get("transparency"))
-            grey = picture.mode in ("1", "L") and "transparency" not in picture.info
-            if not grey:
-                over = picture.convert("RGBA")
-                picture = library.alpha_composite(library.new("RGBA", over.size, "white"), over)
-            values = np.asarray(picture.convert("L" if grey else "RGB"))
+            return plain(picture)
     except (OSError, SyntaxError, ValueError, EOFError, library.DecompressionBombError) as error:
         raise BadData(f"not a picture that can be read: {_reason(error, path)}", path) from None
+
+
+def plain(picture: Any) -> NDArray[np.uint8]:
+    """A picture of Pillow's, (height, width, channels): 1 of grey, or 3; what is transparent stands on white, and what
+    is a palette's number is its colour. Raises `ValueError` for a mode that Pillow does not turn into colours.
+    """
+    if picture.mode.startswith("I"):
+        return _of_deep(np.asarray(picture), picture.info.get("transparency"))
+    grey = picture.mode in ("1", "L", "F") and "transparency" not in picture.info
+    if not grey:
+        library, over = pillow("reading pictures"), picture.convert("RGBA")
+        picture = library.alpha_composite(library.new("RGBA", over.size, "white"), over)
+    values = np.asarray(picture.convert("L" if grey else "RGB"))
     return values.reshape(*values.shape[:2], -1)
 
 
