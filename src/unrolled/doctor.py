@@ -9,7 +9,6 @@ one that differs from it by the remedies alone, with the same seed, data and tim
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -32,7 +31,6 @@ from unrolled.tasks.base import Task
 from unrolled.training import optimizer
 from unrolled.training.events import Check, Event, Looked, Step
 from unrolled.training.fit import fit
-from unrolled.training.settings import Settings
 
 When = Literal["data", "before", "while", "after"]
 FAST = 0.1
@@ -186,7 +184,13 @@ def _follow(
     amiss = everyday(task, train, valid)
     if not any(finding.kind == "unreadable" for finding in amiss):
         how, batch = recipe.training, list(islice(train, recipe.training.batch_rows))
-        too_high = rate_too_high(task, batch, how.learning_rate, partial(_engine, how), clip_norm=how.clip_norm)
+        too_high = rate_too_high(
+            task,
+            batch,
+            how.learning_rate,
+            lambda copy: optimizer.make(copy.layer_groups(), how),
+            clip_norm=how.clip_norm,
+        )
         amiss += [] if too_high is None else [too_high]
     yield _noted(course, Diagnosis("data", tuple(amiss)))
     if any(finding.kind == "unreadable" for finding in amiss):
@@ -196,16 +200,14 @@ def _follow(
     looks: list[Looked] = []
     given: dict[str, Any] = {"settings": recipe.training, "seed": recipe.seed, "minutes": recipe.minutes}
     training = fit(task, train, valid, look=small_look(valid), **given)
-    best = -math.inf
     try:
         for event in training:
             if isinstance(event, Step):
                 course.norms.append(event.gradient_norm)
             elif isinstance(event, Check):
                 course.losses.append(event.train_loss)
-                figure = event.scores.get(task.metric, math.nan)
-                if figure > best or not course.scores:
-                    best, course.scores = max(best, figure), dict(event.scores)
+                if event.best:
+                    course.scores = dict(event.scores)
             elif isinstance(event, Looked):
                 findings = tuple(diagnose(event.found, distance))
                 yield _noted(course, Diagnosis("while", findings, event.found, event.step))
@@ -222,14 +224,6 @@ def _follow(
     course.updates = _medians([look.updates for look in looks])
     course.faint = {k: v for k, v in _medians([look.faint for look in looks]).items() if k.startswith(cells)}
     yield _noted(course, _looked_at(task, valid, "after", distance, _of_training(course)))
-
-
-def _engine(settings: Settings, task: Task) -> torch.optim.Optimizer:
-    """As a training with these settings has it, at its full learning rate."""
-    made = optimizer.make(task.layer_groups(), settings)
-    for group in made.param_groups:
-        group["lr"] *= group["factor"]
-    return made
 
 
 def _medians(seen: Sequence[Mapping[str, float]]) -> dict[str, float]:

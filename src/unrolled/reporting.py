@@ -25,7 +25,7 @@ from unrolled.inspection.attention import attention
 from unrolled.inspection.diagnosis import diagnose
 from unrolled.inspection.examination import examine_task
 from unrolled.inspection.gates import gates
-from unrolled.inspection.gradient_flow import gradient_flow
+from unrolled.inspection.gradient_flow import answerable, gradient_flow
 from unrolled.inspection.report import Calibration, Mistake, Report, Shown, confident_mistakes
 from unrolled.inspection.saliency import Saliency, memory, saliency
 from unrolled.looking import Mean, means_of
@@ -213,13 +213,7 @@ def _facts(model: Model, path: Path, count: int) -> dict[str, str]:
 
 def _known(task: Task, examples: Sequence[Any]) -> list[Any]:
     """Those whose answers the model has ever met: of others it cannot say how likely they are."""
-    found = []
-    for example in examples:
-        try:
-            task.encode(example)
-        except BadData:
-            continue
-        found.append(example)
+    found = answerable(task, examples)
     if not found:
         raise BadData("there is no example whose answer the model knows")
     return found

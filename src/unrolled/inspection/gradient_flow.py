@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -173,19 +174,21 @@ def _feed(task: Task, examples: Sequence[Any], *, elements: int, rows: int, seed
             if rows == 1:
                 raise
             return _feed(task, examples, elements=elements, rows=rows // 2, seed=seed)
-        kept = [example for example in examples if _has_a_loss(task, example)]
+        kept = answerable(task, examples)
         if len(kept) in (0, len(examples)):
             raise
         return _feed(task, kept, elements=elements, rows=rows, seed=seed)
     return feed
 
 
-def _has_a_loss(task: Task, example: Any) -> bool:
-    try:
-        task.encode(example)
-    except BadData:
-        return False
-    return True
+def answerable(task: Task, examples: Sequence[Any]) -> list[Any]:
+    """The examples whose answers the task has ever met: of others it cannot say how likely they are."""
+    found = []
+    for example in examples:
+        with suppress(BadData):
+            task.encode(example)
+            found.append(example)
+    return found
 
 
 def flow_of(model: nn.Module, make: Callable[[Any], Callable[[], Tensor]], runs: int = 1) -> GradientFlow:

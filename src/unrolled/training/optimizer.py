@@ -23,8 +23,9 @@ def make(layers: Sequence[Sequence[nn.Parameter]], settings: Settings) -> torch.
         factor = settings.layer_decay**depth
         learning = [p for p in layer if p.requires_grad]
         matrices, vectors = [p for p in learning if p.dim() > 1], [p for p in learning if p.dim() <= 1]
-        groups.append({"params": matrices, "weight_decay": settings.weight_decay, "factor": factor})
-        groups.append({"params": vectors, "weight_decay": 0.0, "factor": factor})
+        shared = {"factor": factor, "lr": settings.learning_rate * factor}
+        groups.append({"params": matrices, "weight_decay": settings.weight_decay, **shared})
+        groups.append({"params": vectors, "weight_decay": 0.0, **shared})
     groups = [group for group in groups if group["params"]]
     rate = settings.learning_rate
     if settings.optimizer == "sgd":
