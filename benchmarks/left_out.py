@@ -5,7 +5,8 @@
 
 FILE holds all examples. With `--by` all examples of one value of a column are left out together, as all recordings of a
 speaker; with `--folds` a share of them, by lot; else one at a time. What is left out is looked at once, by a model that
-was trained on all others for so many `epochs` as `--set` says, without any choice between weights. With several seeds
+was trained on all others for so many `epochs` as `--set` says; of its weights those are kept that do best by what it
+was trained on, the last of equals, so that nothing that was left out chooses anything. With several seeds
 as many models are trained, and a classifier's answer is that of the mean of their probabilities.
 """
 
@@ -65,7 +66,7 @@ def predicted(work: Work) -> list[Any]:
     every = []
     for seed in work.seeds:
         model = model_class(work.task)(**work.options)
-        # The last weights are kept: a check of the training examples chooses nothing that was left out.
+        # Checked by what it is trained on, so that what was left out chooses nothing.
         model.fit(others, others, seed=seed)
         every.append(model.task.predict(apart))
     return every[0] if len(every) == 1 else [together(each) for each in zip(*every, strict=True)]

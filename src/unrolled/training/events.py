@@ -94,7 +94,7 @@ class Check:
         step, epoch, progress, seconds: as in `Step`.
         train_loss: mean loss per decision since the last check, in nats.
         scores: the task's figures on the validation split.
-        best: whether the deciding figure is the best so far.
+        best: whether no figure before was better; such weights are kept.
     """
 
     step: int

@@ -298,15 +298,18 @@ class _Run:
             figure = scores.get(self.task.metric, math.nan)
             # The first weights are the best so far even where their figure is not a number, or not there.
             better = figure > c["best_figure"] or not self.best
+            # Of equals the later have learnt more, at a lower rate; few validation examples have many equals. For
+            # patience and the schedule they are no better.
+            best = better or figure == c["best_figure"]
             c["without_better"] = 0 if better else c["without_better"] + 1
-            if better:
+            if best:
                 c["best_figure"] = -math.inf if math.isnan(figure) else figure
                 self.best = {name: value.detach().clone() for name, value in self.task.distinct_weights().items()}
             c["checks"] = max(c["checks"], self._checks_passed())
             c["checked_at"] = c["step"]
             mean = c["loss_sum"] / max(c["decisions"], 1)
             c["loss_sum"], c["decisions"] = 0.0, 0
-            yield Check(c["step"], self.epoch, self.progress, mean, scores, better, self.seconds)
+            yield Check(c["step"], self.epoch, self.progress, mean, scores, best, self.seconds)
         self.schedule.checked(better)
         self.average.checked(better, c["without_better"])
 
