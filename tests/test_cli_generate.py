@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from unrolled import Classifier, api, cli
-from unrolled.data.examples import LabelledText
+from unrolled.data import reading
+from unrolled.data.examples import LabelledText, Passage
 from unrolled.errors import BadOption, UnknownName
 from unrolled.tasks.language_model import LanguageModel
 
@@ -121,6 +122,97 @@ def test_what_cannot_be_drawn_is_said_in_a_line(
         run("generate", str(folder / "model"), *words)
     assert stopped.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_text_is_written_into_a_file_line_for_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("generate", str(folder / "model"), "--prompt", "the dog", "--length", "12", "--samples", "2")
+    run(*words)
+    printed = capsys.readouterr().out
+    for name in ("out.txt", "out.jsonl", "out.csv.gz"):
+        run(*words, "--output", str(tmp_path / name))
+        shown = capsys.readouterr()
+        assert (shown.out, shown.err.startswith("2 texts written to")) == ("", True)
+        found = [line.text for line in reading.read(tmp_path / name, Passage)]
+        assert found == [line for line in printed.split("\n") if line]
+    assert (tmp_path / "out.txt").read_text().rstrip("\n") == printed.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "complaint"),
+    [
+        ("out.xyz", [], "no format is named: unknown file suffix '.xyz'"),
+        ("out.conll", [], "the format conll holds tokens with tags, not texts"),
+        ("no/out.txt", [], "there is no folder"),
+        ("out.jsonl", ["--json"], "--json prints, and --output writes a file"),
+        ("out.mid", ["--stop", "\\n"], "'the' where an event such as +60, -60 or >2 is expected"),
+        ("out.mid", ["--samples", "2", "--length", "1"], "a MIDI file holds one piece, not 2"),
+    ],
+)
+def test_what_cannot_be_written_is_said_and_nothing_is(
+    folder: Path, tmp_path: Path, name: str, more: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run("generate", str(folder / "model"), "--prompt", "the", *more, "--output", str(tmp_path / name))
+    shown = capsys.readouterr()
+    assert (stopped.value.code, shown.out) == (2, "")
+    assert complaint in shown.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def tunes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of two tunes, and one of them."""
+    place = tmp_path_factory.mktemp("tunes")
+    for split, number in (("train", 16), ("valid", 2)):
+        (place / "data" / split).mkdir(parents=True)
+        for k in range(number):
+            events = " ".join(f"+{pitch} >2 -{pitch}" for pitch in ((60, 62, 64), (67, 65, 60))[k % 2])
+            reading.write(place / "data" / split / f"{k:02}.mid", [Passage(text=events)])
+    how: dict[str, object] = {
+        "hidden_size": 16,
+        "word_size": 16,
+        "layers": 1,
+        "batch_rows": 2,
+        "window": 10,
+        "epochs": 20,
+        "checks": 2,
+    }
+    how |= {"learning_rate": 0.02, "tokens": "blanks", "dropout": 0, "embedding_dropout": 0, "output_dropout": 0}
+    given = [word for name, value in {**how, "type_dropout": 0}.items() for word in ("--set", f"{name}={value}")]
+    run("train", "language_model", "--data", str(place / "data"), "--output", str(place / "model"), *given)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("prompt", "length", "held"), [("+67", 50, ""), ("+60 >2 -60 +62", 1, " -62"), ("+60 >2 -60 +62", 2, "")]
+)
+def test_music_that_is_written_as_midi_is_read_again_as_it_is_printed(
+    tunes: Path, tmp_path: Path, prompt: str, length: int, held: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("generate", str(tunes / "model"), "--prompt", prompt, "--length", str(length), "--top-k", "1")
+    capsys.readouterr()
+    run(*words, "--stop", "\\n")
+    printed = capsys.readouterr().out.strip()
+    assert len(printed.split()) > len(prompt.split())
+    run(*words, "--stop", "\\n", "--output", str(tmp_path / "out.mid"))
+    (found,) = reading.read(tmp_path / "out.mid", Passage)
+    assert found.text == printed + held, "a note that still sounds ends where the events do"
+
+
+def test_a_prediction_of_events_is_printed_and_not_written_as_music(
+    tunes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("predict", str(tunes / "model"), str(tunes / "data" / "train" / "00.mid"), "--set", "likeliest=2")
+    capsys.readouterr()
+    run(*words)
+    assert capsys.readouterr().out.startswith(r'"\n" ')
+    with pytest.raises(SystemExit) as stopped:
+        run(*words, "--output", str(tmp_path / "out.mid"))
+    assert stopped.value.code == 2
+    assert "a MIDI file has no place for what probably comes next" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_in_python(folder: Path) -> None:

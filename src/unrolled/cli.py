@@ -149,6 +149,9 @@ def generate(
     stop: Annotated[list[str] | None, typer.Option(metavar="WORD", help="End before it; as often as needed.")] = None,
     unknown: Annotated[bool, typer.Option("--unknown", help="Let the unknown element be drawn, too.")] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the draws.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here, in the format of its suffix, such as .mid.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write text with a language model, as it is drawn."""
@@ -165,8 +168,12 @@ def generate(
         "stop": tuple(word.replace("\\n", "\n") for word in stop or ()),
         "unknown": unknown,
     }
-    texts = api.load(model).drawn(prompt, samples=samples, seed=seed, **how)
-    console_language.print_generated(prompt, texts, as_json=as_json)
+    loaded = api.load(model)
+    texts = loaded.drawn(prompt, samples=samples, seed=seed, **how)
+    if output is None:
+        console_language.print_generated(prompt, texts, as_json=as_json)
+    else:
+        console_language.write_generated(loaded, prompt, texts, output, as_json=as_json)
 
 
 @app.command()

@@ -14,7 +14,8 @@ from unrolled.api import Finished, Model
 from unrolled.console_training import count, err, show_training
 from unrolled.data import reading
 from unrolled.data.captions import Captioned
-from unrolled.data.examples import Speech
+from unrolled.data.examples import Passage, Speech
+from unrolled.data.formats.base import likeliest
 from unrolled.data.music import Roll, sounding
 from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
@@ -130,11 +131,16 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
 
 
 def _label_line(example: Any) -> str:
-    """What was found, for people: a transcript; a caption; notes; or labels, and how probable they are, where known."""
+    """What was found, for people: a transcript; a caption; notes; what may follow a text; or labels, and how probable.
+
+    Probabilities stand where they are known.
+    """
     if isinstance(example, (Speech, Captioned)):
         return getattr(example, example.blank) or ""
     if isinstance(example, Roll):
         return "" if example.following is None else " | ".join(sounding(example.following))
+    if isinstance(example, Passage):
+        return "" if example.following is None else likeliest(example.following)
     labels = (example.label,) if isinstance(example.label, str) else example.label
     sure = [f"{(example.probabilities or {})[label]:.4f}" for label in labels if label in (example.probabilities or {})]
     return "\t".join(["|".join(labels), *sure])

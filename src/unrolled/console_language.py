@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from unrolled import state as states
 from unrolled.api import Model
+from unrolled.console_training import count, err
+from unrolled.data import reading
+from unrolled.data.examples import Passage
+from unrolled.data.lines import is_blank
 from unrolled.data.pieces import Bytes, bytes_in_pieces, pieces
+from unrolled.errors import BadOption, CannotWrite
 
 
 def print_generated(prompt: str, texts: Iterable[Iterable[str]], *, as_json: bool) -> None:
@@ -25,6 +30,38 @@ def print_generated(prompt: str, texts: Iterable[Iterable[str]], *, as_json: boo
         for piece in parts:
             print(piece, end="", flush=True)
         print()
+
+
+def write_generated(model: Model, prompt: str, texts: Iterable[Iterable[str]], output: Path, *, as_json: bool) -> None:
+    """Texts behind their prompt, whole or not at all, to a file in the format of its suffix, each line an example.
+
+    Raises `BadOption` together with `--json` and for a format that holds no texts, `UnknownName` where the suffix tells
+    none, `BadData` for what the format cannot hold, `CannotWrite` for what the system refuses.
+    """
+    if as_json:
+        raise BadOption("--json prints, and --output writes a file in the format of its suffix, such as .jsonl")
+    # A mistake in the target's name is found before the work.
+    how = model.how({}, output)
+    how["format"] = model.format_for(output, how)
+    reading.format_of(output, how["format"])(Passage)
+    if not output.parent.is_dir():
+        raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}")
+    written = ["".join([prompt, *parts]) for parts in texts]
+    reading.write(output, (line for number, text in enumerate(written) for line in _lines(text, bool(number))), **how)
+    err.print(f"{count(len(written), 'text')} written to {output}", soft_wrap=True)
+
+
+def _lines(text: str, above: int) -> Iterator[Passage]:
+    """A text's lines as examples; empty ones are counted by the line below, as where a text is read.
+
+    above: empty lines that stand before the text.
+    """
+    for line in text.split("\n"):
+        if is_blank(line):
+            above += 1
+            continue
+        yield Passage(text=line, above=above)
+        above = 0
 
 
 def stream(model: Model, kept: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:

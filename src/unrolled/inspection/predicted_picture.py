@@ -1,5 +1,4 @@
-"""Predictions that people would rather see than read: music as a roll, forecasts beside what they have to beat, and
-speech as what was heard and when.
+"""Predictions that people would rather see than read: music as a roll, and forecasts beside what they have to beat.
 
 One row an example. Which examples have a picture, and how it is drawn, is said by `PICTURES`.
 """

@@ -112,6 +112,27 @@ def test_events_as_a_model_may_say_them_are_music() -> None:
     assert steps(read(content)) == [[60], [60], [60, 64]]
 
 
+def test_events_that_end_within_a_note_are_a_whole_file() -> None:
+    (content,) = MIDI(Passage).write_stream([Passage(text="+60 >2 -60 +62 +65 >1 -65 >2 +67")])
+    assert read(content, Passage).text == "+60 >2 -60 +62 +65 >1 -65 >2 -62 +67 >1 -67"
+
+
+def test_what_probably_comes_next_has_no_place_in_a_file(tmp_path: Path) -> None:
+    filled = Passage(text="+60 >2 -60", following=(("+62", 0.5), (">2", 0.25)))
+    target = tmp_path / "out.mid"
+    with pytest.raises(BadData, match=r"out.mid: a MIDI file has no place for .* `unrolled generate MODEL .*--output"):
+        reading.write(target, [filled])
+    with pytest.raises(BadData, match="no place for what probably comes next"):
+        reading.write(target, [Passage(text="+60 >2 -60"), filled])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["", ">2", "-60 >4 -62"])
+def test_events_without_a_note_are_no_piece(text: str) -> None:
+    with pytest.raises(BadData, match="no note begins in these events"):
+        list(MIDI(Passage).write_stream([Passage(text=text)]))
+
+
 @pytest.mark.parametrize("text", ["+60 hello", "+128", "60", "> 2", "+٣", "+-5", "+60 >99999"])
 def test_what_is_no_event_is_named(text: str) -> None:
     with pytest.raises(BadData, match=r"a.txt:3: '.*' where an event such as \+60, -60 or >2 is expected"):
@@ -163,6 +184,9 @@ def test_several_pieces_are_not_written_into_one_file() -> None:
     piece = Roll(notes=roll([[60]]))
     with pytest.raises(BadData, match="a MIDI file holds one piece, not 2; write rolls instead"):
         list(MIDI(Roll).write_stream([piece, piece]))
+    events = Passage(text="+60 >2 -60")
+    with pytest.raises(BadData, match="one piece, not 2; write text instead, or one sample that ends with its line"):
+        list(MIDI(Passage).write_stream([events, events]))
 
 
 def test_a_midi_file_holds_no_labels() -> None:

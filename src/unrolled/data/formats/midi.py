@@ -80,11 +80,27 @@ class MIDI(Format):
 
     def write_stream(self, examples: Iterable[Example], where: str | Path = "standard output") -> Iterator[bytes]:
         pieces = list(examples)
+        if any(isinstance(piece, Passage) and piece.following is not None for piece in pieces):
+            # They are no events that happen; without them the file would be the one that was read.
+            raise BadData(
+                "a MIDI file has no place for what probably comes next; write text or jsonl instead, or let "
+                "`unrolled generate MODEL --prompt '+60 >2 -60' --output FILE.mid` go on from events",
+                where,
+            )
         if len(pieces) != 1:
-            raise BadData(f"a MIDI file holds one piece, not {len(pieces)}; write rolls instead", where)
+            several = f"a MIDI file holds one piece, not {len(pieces)}"
+            if all(isinstance(piece, Passage) for piece in pieces):
+                # A line of a text is a piece.
+                raise BadData(
+                    rf"{several}; write text instead, or one sample that ends with its line: --stop '\n'", where
+                )
+            raise BadData(f"{several}; write rolls instead", where)
         (piece,) = pieces
         if isinstance(piece, Passage):
-            yield _file(_heard(piece), DIVISION, TEMPO)
+            notes = _heard(piece)
+            if not notes:
+                raise piece.problem("no note begins in these events: a MIDI file without one could not be read again")
+            yield _file(notes, DIVISION, TEMPO)
             return
         assert isinstance(piece, Roll)
         yield _file(_held(piece.whole), piece.division, piece.tempo)
