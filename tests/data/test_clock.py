@@ -200,3 +200,17 @@ def test_what_is_wrong_in_real_files_is_found(shared_data) -> None:
 
     assert "follows" in str(clock("co2_weekly").gap())  # weeks without a value were left out
     assert clock("melbourne_min_temp").gap() is not None  # leap days were left out
+
+
+@pytest.mark.parametrize(
+    ("times", "longer"),
+    [
+        (["0", "1", "2", "5", "6"], [1, 1, 1, 3, 1]),
+        (["0", "0.5", "1", "1.5", "3.5"], [1, 1, 1, 1, 4]),
+        (["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-08"], [1, 1, 1, 5]),
+        (["2000-01-31", "2000-02-29", "2000-03-31", "2000-04-30", "2000-07-31"], [1, 1, 1, 1, 92 / 31]),
+        (["7"], [1]),
+    ],
+)
+def test_how_much_longer_than_usual_a_step_took(times: list[str], longer: list[float]) -> None:
+    assert np.exp(Clock(times).elapsed()).tolist() == pytest.approx(longer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unrolled.tasks._conformal import ENOUGH, offsets
+from unrolled.tasks._conformal import ENOUGH, offsets, shifted
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
 
@@ -50,3 +50,10 @@ def test_of_too_few_residuals_nothing_is_said() -> None:
     assert offsets(alike(np.arange(ENOUGH - 1.0)), LEVELS) is None
     assert offsets(np.zeros((0, len(LEVELS))), LEVELS) is None
     assert offsets(alike(np.arange(float(ENOUGH))), LEVELS) is not None
+
+
+def test_quantiles_that_cross_when_they_are_moved_leave_the_median_where_it_is() -> None:
+    found = np.array([[1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.9, 3.0, 3.1, 9.0]])
+    by = np.array([0.0, 0.5, 0.0, -0.5, -3.0])
+    assert shifted(found, by, 2).tolist() == [[1.0, 2.5, 3.0, 3.5, 3.5], [1.0, 3.0, 3.0, 3.0, 6.0]]
+    assert np.array_equal(shifted(found, np.zeros(5), 2), found)

@@ -77,6 +77,15 @@ class Clock:
         place = int(places[0])
         return NoTime(place, f"{self.times[place]} follows {self.times[place - 1]}, where a step is {self.step}")
 
+    def elapsed(self) -> NDArray[np.float64]:
+        """How much longer than usual each step took, (steps,): ln(time since the one before / length of a step); 0 for
+        the first and wherever there is no gap.
+        """
+        usual = _after(self._read, self.step, self._read.ticks[:-1], np.array(1)) - self._read.ticks[:-1]
+        places, found = _gaps(self._read, self.step), np.zeros(len(self.times))
+        found[places] = np.log(np.diff(self._read.ticks)[places - 1] / usual[places - 1])
+        return found
+
     def following(self, count: int) -> tuple[str, ...]:
         """The times of the steps that come, in the form of those that are there."""
         ticks = _after(self._read, self.step, self._read.ticks[-1:], np.arange(1, count + 1))

@@ -33,13 +33,29 @@ def offsets(apart: Real, levels: Sequence[float]) -> Real | None:
     """
     if len(apart) < ENOUGH:
         return None
-    return np.array([_moved(column, level) for column, level in zip(apart.T, levels, strict=True)])
+    return np.array([_offset(column, level) for column, level in zip(apart.T, levels, strict=True)])
 
 
-def _moved(apart: Real, level: float) -> float:
+def shifted(found: Real, by: Real, median: int) -> Real:
+    """Quantiles, each moved by its offset; one that has crossed a quantile nearer to the median is drawn back to it.
+
+    Sorting would do as much for the others, but puts a quantile that has crossed the median in its place.
+
+    found: (…, levels), rising; by: (levels,); median: which of them it is.
+
+    >>> shifted(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 0.0, -1.5, -1.5]), 1)
+    array([1. , 2. , 2. , 2.5])
+    """
+    off = found + by
+    above = np.maximum.accumulate(off[..., median:], axis=-1)
+    below = np.minimum.accumulate(off[..., median::-1], axis=-1)[..., :0:-1]
+    return np.concatenate([below, above], axis=-1)
+
+
+def _offset(apart: Real, level: float) -> float:
     if level == 0.5:
         return 0.0
     if level < 0.5:
-        return -_moved(-apart, 1 - level)
+        return -_offset(-apart, 1 - level)
     place = math.ceil(level * (len(apart) + 1) - 1e-9)  # 0.95 of 40 is not to be 39 because of its last digit
     return float(np.sort(apart)[min(place, len(apart)) - 1])

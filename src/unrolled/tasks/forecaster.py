@@ -34,9 +34,9 @@ from unrolled.layers.dropout import LockedDropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.stack import CellName, make_cell, make_stack
 from unrolled.tasks import _backtest
-from unrolled.tasks._conformal import ENOUGH, offsets
+from unrolled.tasks._conformal import ENOUGH, offsets, shifted
 from unrolled.tasks._series_checks import held_back, must_be_counts, must_be_known_ahead, must_be_like
-from unrolled.tasks._series_columns import SAID, scaled, scales
+from unrolled.tasks._series_columns import SAID, observed, scaled, scales
 from unrolled.tasks._series_sizes import sizes
 from unrolled.tasks._windows import Batch, Encoded, Sight, Window, Windows, clock_of
 from unrolled.tasks.base import Loss, Task
@@ -60,7 +60,8 @@ class Forecaster(Task):
         levels: of the quantiles that are told, 0.5 among them.
         paths: `recursive`: that are drawn for a forecast.
         conformal: whether quantiles are moved by what validation data say: `yes`, where these are enough, or `no`.
-        gaps: whether a time that is missing is `refused`, or is `kept` as a step that was longer.
+        gaps: whether a time that is missing is `refused`, or is `kept` as a step that was longer; how much
+            longer is then read with each step.
         cell, hidden_size, layers, dropout, initialisation, forget_bias, cell_options: as in `Tagger`.
         static_size: features of a static word.
         statics: how many static columns there are; calendars: features of the calendar; ahead_means, ahead_deviations,
@@ -123,7 +124,7 @@ class Forecaster(Task):
         self.sight = Sight(context=context, horizon=horizon, season=season, lags=tuple(lags or ()), counts=counts)
         known, still = calendars + len(ahead_means or ()), statics * static_size
         self.words = Embedding(len(vocabularies["static"]), static_size) if statics else None
-        read = 3 + len(self.sight.lags) + known + len(observed_means or ()) + still
+        read = 3 + len(self.sight.lags) + known + len(observed_means or ()) + (gaps == "kept") + still
         told = 1 + len(self.sight.lags) + known + still + (strategy == "recursive")
 
         def make(size: int) -> Any:
@@ -189,7 +190,7 @@ class Forecaster(Task):
             min(example.history, known),
             calendar,
             scaled(example, "ahead", o),
-            scaled(example, "observed", o),
+            observed(example, clock, o),
             self.vocabularies["static"].encode(example.static),
             None if further is None else further.times,
             self.sight.context + horizon,
@@ -248,7 +249,7 @@ class Forecaster(Task):
         with torch.no_grad():
             found = self._drawn(batch) if self.options["strategy"] == "recursive" else self._said(batch)
         if moved:
-            found = np.sort(found + self.offsets.double().numpy(), axis=-1)
+            found = shifted(found, self.offsets.double().numpy(), self.levels.index(0.5))
         told = batch.base[..., None] + batch.scale[:, None, None] * found
         return np.maximum(told.round(), 0.0) if self.sight.counts else told
 
