@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -127,6 +128,9 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
     except BrokenPipeError:
         raise
     except OSError as error:
+        if sys.stdout is sys.__stdout__:
+            # What is left in the buffer would be tried again when Python ends, and be complained of once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise CannotWrite(f"cannot write to standard output: {error.strerror or error}") from None
 
 
