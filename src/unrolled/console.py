@@ -130,7 +130,7 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
     except OSError as error:
         if sys.stdout is sys.__stdout__:
             # What is left in the buffer would be tried again when Python ends, and be complained of once more.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise CannotWrite(f"cannot write to standard output: {error.strerror or error}") from None
 
 
