@@ -20,7 +20,7 @@ from unrolled.data.formats.base import likeliest
 from unrolled.data.music import Roll, sounding
 from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
-from unrolled.files import write_whole
+from unrolled.files import must_have_folder, write_whole
 from unrolled.inspection.attention import Attention
 from unrolled.inspection.laws import Verdict
 from unrolled.inspection.report import Report, figure
@@ -102,8 +102,8 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
         written = reading.for_machines(model.task.example)
     elif output is not None:
         written = model.format_for(output, how)
-    if output is not None and not output.parent.is_dir():
-        raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}")
+    if output is not None:
+        must_have_folder(output)
     if source == reading.STANDARD_STREAM:
         if sys.stdin.isatty():
             err.print("reading standard input, one text a line; Ctrl-D ends it")
@@ -248,8 +248,8 @@ def make_ready(output: Path | None, png: Path | None) -> None:
     """Find mistakes in the names of a report's files before the work is done; make the folder of the pictures."""
     if output is not None and output.suffix != ".html":
         raise BadOption(f"{output} must end in .html")
-    if output is not None and not output.parent.is_dir():
-        raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}")
+    if output is not None:
+        must_have_folder(output)
     if png is not None:
         try:
             png.mkdir(parents=True, exist_ok=True)

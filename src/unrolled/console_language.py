@@ -17,7 +17,8 @@ from unrolled.data import reading
 from unrolled.data.examples import Passage
 from unrolled.data.lines import is_blank
 from unrolled.data.pieces import Bytes, bytes_in_pieces, pieces
-from unrolled.errors import BadOption, CannotWrite
+from unrolled.errors import BadOption
+from unrolled.files import must_have_folder
 
 
 def print_generated(prompt: str, texts: Iterable[Iterable[str]], *, as_json: bool) -> None:
@@ -44,8 +45,7 @@ def write_generated(model: Model, prompt: str, texts: Iterable[Iterable[str]], o
     how = model.how({}, output)
     how["format"] = model.format_for(output, how)
     reading.format_of(output, how["format"])(Passage)
-    if not output.parent.is_dir():
-        raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}")
+    must_have_folder(output)
     written = ["".join([prompt, *parts]) for parts in texts]
     reading.write(output, (line for number, text in enumerate(written) for line in _lines(text, bool(number))), **how)
     err.print(f"{count(len(written), 'text')} written to {output}", soft_wrap=True)

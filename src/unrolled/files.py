@@ -23,6 +23,12 @@ STAGED = ".staged"
 COMPLETE = "complete"
 
 
+def must_have_folder(path: Path) -> None:
+    """Before work whose end is this file. Raises `CannotWrite` where the folder that it is to lie in is not there."""
+    if not path.parent.is_dir():
+        raise CannotWrite(f"cannot write {path}: there is no folder {path.parent}")
+
+
 def write_whole(path: str | Path, content: bytes) -> None:
     """Write one file, whole or not at all. Raises `CannotWrite` with the system's reason."""
     path = Path(path)

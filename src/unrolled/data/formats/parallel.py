@@ -23,8 +23,8 @@ from unrolled.data.examples import Example, Origin, Pair
 from unrolled.data.formats.base import TextFormat
 from unrolled.data.formats.text import BlankLines, PlainText, answer_line
 from unrolled.data.lines import COMPRESSED, bare, compress, encode, is_blank, one_line, read_lines, without_end
-from unrolled.errors import BadData, BadOption, CannotWrite, UnknownName
-from unrolled.files import locate, replace_files, write_whole
+from unrolled.errors import BadData, BadOption, UnknownName
+from unrolled.files import locate, must_have_folder, replace_files, write_whole
 
 SIDES = ("source", "target")
 
@@ -69,8 +69,7 @@ class Parallel(TextFormat):
             lines = _sources(examples) if side == "source" else _targets(examples)
             write_whole(path, compress(path, b"".join(encode(lines, path))))
             return
-        if not path.parent.is_dir():
-            raise CannotWrite(f"cannot write {path}: there is no folder {path.parent}")
+        must_have_folder(path)
         texts = {self._beside(path, "source"): _sources(examples)}
         if any(isinstance(example, Pair) and example.target is not None for example in examples):
             texts[self._beside(path, "target")] = _targets(examples, again="parallel text")
