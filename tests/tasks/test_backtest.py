@@ -30,6 +30,8 @@ def test_skill_by_hand() -> None:
     assert found["naive_mase"] == pytest.approx((2 + 1) / 2 / (5 / 3))
     assert found["drift_mase"] == pytest.approx((1 + 1) / 2 / (5 / 3))
     assert found["skill"] == pytest.approx(0.5)
+    # At 6 the quantiles cost 0.05 * 2, 0.5 * 1 and 0, at 5 they cost 0.05, 0 and 0.05: twice the mean of all six.
+    assert found["crps_skill"] == pytest.approx(1 - 2 * 0.7 / 6)
     assert found["coverage_90"] == 1
     assert verdict(found) == (
         "better than the drift forecast, the line through the first and the last value: MASE 0.300 against 0.600"
@@ -38,11 +40,11 @@ def test_skill_by_hand() -> None:
 
 def test_skill_is_not_there_where_it_is_not_defined() -> None:
     never_changed = figures([2, 2, 2, 3], 3, 3)
-    assert not {"mase", "naive_mase", "skill"} & never_changed.keys()
+    assert not {"mase", "naive_mase", "skill", "crps_skill"} & never_changed.keys()
     assert never_changed["smape"] == 0
     assert verdict(never_changed).startswith("whether it beats the naive forecasts is not known: MASE is not defined")
     naive_is_right = figures([1, 2, 2, 2], 3, 3)
-    assert "skill" not in naive_is_right
+    assert not {"skill", "crps_skill"} & naive_is_right.keys()
     assert verdict(naive_is_right) == (
         "no better than the naive forecast, the last value again: MASE 2.000 against 0.000"
     )

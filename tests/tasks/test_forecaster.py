@@ -190,6 +190,16 @@ def test_it_learns_what_the_seasonal_naive_forecast_does_not_know(tmp_path: Path
     assert bundle.load(tmp_path / "m").predict(test) == model.predict(test)
 
 
+def test_weights_are_chosen_by_all_quantiles_where_the_median_has_nothing_to_learn() -> None:
+    """Of a random walk the last value is the best forecast: by its median alone a network's first weights are kept."""
+    walks = np.cumsum(np.random.default_rng(0).normal(size=(6, 300)), axis=1)
+    given = [Series(values=values, series=f"{k}") for k, values in enumerate(walks)]
+    train, valid = [one.upto(200) for one in given], [one.upto(300, history=200) for one in given]
+    model = Model(horizon=6, context=12, hidden_size=8, conformal="no")
+    model.fit(train, valid, epochs=12, checks=1, learning_rate=1e-2)
+    assert model.evaluate(valid)["metrics"]["coverage_90"] > 0.8  # 0.76 where MASE chooses
+
+
 def test_calibration_makes_intervals_hold_what_they_say() -> None:
     rng = np.random.default_rng(5)
     given = [Series(values=rng.normal(size=400), series=f"{k}", history=100) for k in range(3)]

@@ -2,10 +2,12 @@
 
 `mase`, `smape` of the medians; `crps`, in units of the seasonal naive error as MASE is; `coverage` of each interval
 between two levels that stand opposite; `owa` against naive 2; and MASE and sMAPE of the naive, the seasonal naive and
-the drift forecast from the same origins. `skill` is 1 less MASE over the best of theirs, and decides which weights are
-best: 0 is no better than the best of them, less is worse. Figures are means over a series' forecasts, then over series.
-One that is not defined is not there, as MASE is not where no series had changed before, nor `skill` where the best of
-the others makes no error.
+the drift forecast from the same origins. `skill` is 1 less MASE over the best of theirs: 0 is no better than the best of
+them, less is worse. `crps_skill` is the same of CRPS, which is MASE for theirs, who say one value alone; it decides
+which weights are best, as the quantiles are to be good and not the median only: where that cannot be better than the
+last value again, as of prices, a network that has learnt nothing yet would have the best `skill`. Figures are means
+over a series' forecasts, then over series. One that is not defined is not there, as MASE is not where no series had
+changed before, nor skills where the best of the others makes no error.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ def scores(found: Iterable[tuple[Window, Real, float]], levels: Sequence[float],
     reference = figures.pop("naive2_smape"), figures.pop("naive2_mase")
     figures["owa"] = owa(figures["smape"], figures["mase"], *reference) if min(reference) > 0 else float("nan")
     best = min(figures[f"{name}_mase"] for name in RIVALS if f"{name}_mase" in figures)
-    figures["skill"] = 1 - figures["mase"] / best if best > 0 else float("nan")
+    for skill, error in (("skill", "mase"), ("crps_skill", "crps")):
+        figures[skill] = 1 - figures[error] / best if best > 0 else float("nan")
     return {name: value for name, value in figures.items() if value == value}
 
 

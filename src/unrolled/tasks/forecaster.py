@@ -71,7 +71,7 @@ class Forecaster(Task):
 
     example = Series
     offsets: Tensor
-    metric = "skill"
+    metric = "crps_skill"
     settings: ClassVar[Mapping[str, Any]] = {
         "learning_rate": 2e-3,
         "batch_rows": 64,
