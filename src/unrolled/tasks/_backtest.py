@@ -2,12 +2,12 @@
 
 `mase`, `smape` of the medians; `crps`, in units of the seasonal naive error as MASE is; `coverage` of each interval
 between two levels that stand opposite; `owa` against naive 2; and MASE and sMAPE of the naive, the seasonal naive and
-the drift forecast from the same origins. `skill` is 1 less MASE over the best of theirs: 0 is no better than the best of
-them, less is worse. `crps_skill` is the same of CRPS, which is MASE for theirs, who say one value alone; it decides
-which weights are best, as the quantiles are to be good and not the median only: where that cannot be better than the
-last value again, as of prices, a network that has learnt nothing yet would have the best `skill`. Figures are means
-over a series' forecasts, then over series. One that is not defined is not there, as MASE is not where no series had
-changed before, nor skills where the best of the others makes no error.
+the drift forecast from the same origins. `skill` is 1 less MASE over the best of theirs: 0 is no better than the best,
+less is worse. `crps_skill` is the same of CRPS, which is MASE for theirs, who say one value alone; it decides which
+weights are best, as the quantiles are to be good and not the median only: of prices, where the last value again is the
+best median, a network that has learnt nothing yet would have the best `skill`. Figures are means over a series'
+forecasts, then over series. One that is not defined is not there, as MASE is not where no series had changed before,
+nor skills where the best of the others makes no error.
 """
 
 from __future__ import annotations
