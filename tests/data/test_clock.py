@@ -213,4 +213,55 @@ def test_what_is_wrong_in_real_files_is_found(shared_data) -> None:
     ],
 )
 def test_how_much_longer_than_usual_a_step_took(times: list[str], longer: list[float]) -> None:
-    assert np.exp(Clock(times).elapsed()).tolist() == pytest.approx(longer)
+    count = len(times)
+    assert np.exp(Clock(times).elapsed(0, count, count)).tolist() == pytest.approx(longer)
+
+
+def test_a_usual_step_is_that_of_the_times_before_the_origin() -> None:
+    clock = Clock(["0", "1", "2", "12", "22", "32", "42"])
+    assert np.exp(clock.elapsed(0, 3, 5)).tolist() == pytest.approx([1, 1, 1, 10, 10])
+    assert np.exp(clock.elapsed(0, 7, 5)).tolist() == pytest.approx([1, 0.1, 0.1, 1, 1])
+    assert clock.elapsed(-2, 1, 3).tolist() == [0.0] * 5  # one time tells no usual step
+    assert clock.elapsed(2, 3, 2).tolist() == []
+
+
+def test_how_long_a_step_was_has_bounds_and_is_not_of_the_digits_of_later_times() -> None:
+    told = Clock(["0", "1", "2", "1000000000", "1000000000.00001"]).elapsed(0, 3, 5)
+    assert told.tolist() == [0, 0, 0, 10, -10]
+    few, more = (Clock(["0", "0.5", "1", "1.7", "2.2", later]) for later in ("2.7", "2.70001"))
+    assert few.elapsed(0, 5, 5).tolist() == more.elapsed(0, 5, 5).tolist() == [0, 0, 0, pytest.approx(np.log(1.4)), 0]
+
+
+def test_where_no_distance_is_frequent_the_middle_one_is_usual() -> None:
+    apart = np.random.default_rng(0).exponential(size=2000)
+    told = Clock([f"{time:.9f}" for time in np.cumsum(apart)]).elapsed(0, 2000, 2000)
+    assert np.median(told) == pytest.approx(0, abs=0.01)
+    assert told[1:] == pytest.approx(np.log(apart[1:] / np.median(apart[1:])), abs=0.06)
+
+
+DAY = np.datetime64("2024-01-01")
+KINDS = {
+    "numbers": [str(k) for k in np.cumsum(np.random.default_rng(0).choice([1, 1, 1, 2, 3, 50], size=60))],
+    "decimals": [f"{k:.3f}" for k in np.cumsum(np.random.default_rng(1).exponential(size=60) + 0.002)],
+    "years": [str(k) for k in (1900, 1901, 1902, 1904, 1907, 1910, 1913, 1914, 1920)],
+    "months": ["2023-01", "2023-02", "2023-03", "2023-06", "2023-09", "2023-12", "2024-01"],
+    "ends": ["2023-01-31", "2023-02-28", "2023-03-31", "2023-06-30", "2023-07-30", "2023-08-31", "2023-09-01"],
+    "one day": ["2023-01-30", "2023-02-28", "2023-03-30", "2023-05-30", "2023-06-29", "2023-08-02", "2023-08-03"],
+    "days": [str(DAY + int(k)) for k in np.cumsum(np.random.default_rng(2).choice([1, 1, 1, 2, 3], size=60))],
+    "working days": [str(DAY + k) for k in range(60) if k % 7 < 5 and k not in (9, 21)] + ["2024-03-02", "2024-03-03"],
+    "hours": [f"{DAY + k // 24}T{k % 24:02}:30" for k in (0, 1, 2, 5, 9, 13, 17, 21, 25, 26, 27, 28, 29, 100)],
+}
+
+
+@pytest.mark.parametrize("times", KINDS.values(), ids=KINDS)
+def test_of_the_times_before_an_origin_the_same_is_told_whatever_comes_later(times: list[str]) -> None:
+    whole = Clock(times)
+    for origin in range(1, len(times)):
+        part = Clock(times[:origin])
+        assert part.elapsed(0, origin, origin).tolist() == whole.elapsed(0, origin, origin).tolist()
+        there = part.calendar_after(origin, 3)
+        if there.shape[1] == whole.calendar().shape[1]:
+            assert np.array_equal(there, whole.calendar_after(origin, 3))
+        followed = Clock([*times[:origin], *part.following(3)])
+        if part.step == followed.step and origin > 1:
+            assert there == pytest.approx(followed.calendar()[origin:], abs=1e-9)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.clock import Clock
 from unrolled.data.examples import Series
 
 COLUMNS = ("ahead", "observed")
@@ -39,14 +38,3 @@ def scaled(example: Series, name: str, options: Mapping[str, Any]) -> NDArray[np
     if given is None:
         return np.zeros((len(example.values), 0))
     return np.nan_to_num((given - np.array(means)) / np.array(options[f"{name}_deviations"]), nan=0.0)
-
-
-def observed(example: Series, clock: Clock | None, options: Mapping[str, Any]) -> NDArray[np.float64]:
-    """What is seen of a step once it is there, (steps, features): the columns that are observed and, with `gaps=kept`,
-    how much longer than usual the step took. That of steps to come is not known: they are taken for usual ones.
-    """
-    columns = scaled(example, "observed", options)
-    if options["gaps"] != "kept":
-        return columns
-    took = np.zeros(len(columns)) if clock is None else clock.elapsed()
-    return np.column_stack([columns, took])

@@ -4,6 +4,10 @@ A window has an origin: the steps before it are its context, those from it on it
 on a value at its origin or behind it but its target. Values are seen in deviations from the context's mean; what is to
 be said is how far the series will be from its base, the seasonal naive forecast (without a season the last value), in
 units of that forecast's mean error in the past. So series of any size and unit are alike to the network.
+
+Where steps may be of other lengths (`gaps=kept`), each also says how long it was (`Clock.elapsed`). When a step to come
+will be is known where columns are known ahead, whose rows hold it, and it says so; else a forecast goes on by usual
+steps, in training as in use, whenever the steps then came.
 """
 
 from __future__ import annotations
@@ -33,7 +37,8 @@ class Encoded(NamedTuple):
 
     values: (steps,), NaN where one is missing; known: steps up to the last value; history: as `Series` has it;
     calendar: (steps and the horizon behind `known` at least, features); ahead, observed: (steps, features); static:
-    (words,) numbers of words; time: of the steps, and of those to come; cost: elements of a window.
+    (words,) numbers of words; time: of the steps, and of those to come; cost: elements of a window; clock: of `time`,
+    where a step may be longer than another; None: every step is a usual one.
     """
 
     values: Real
@@ -45,6 +50,7 @@ class Encoded(NamedTuple):
     static: NDArray[np.int64]
     time: tuple[str, ...] | None
     cost: int
+    clock: Clock | None = None
 
     @property
     def length(self) -> int:
@@ -88,6 +94,7 @@ class Sight:
         season: steps after which the series comes back; 1: none.
         lags: of earlier values that stand beside each step.
         counts: whether values are counts, which are no distances from a base.
+        elapsed: whether each step says how long it was, of those to come where columns are known ahead.
     """
 
     context: int
@@ -95,6 +102,7 @@ class Sight:
     season: int
     lags: tuple[int, ...] = ()
     counts: bool = False
+    elapsed: bool = False
 
     def __post_init__(self) -> None:
         for name in ("horizon", "context", "season"):
@@ -143,14 +151,33 @@ class Sight:
         context += [_filled(_between(past, start - lag, origin - lag, mean) - mean) / spread for lag in self.lags]
         future = [np.full(self.horizon, np.log(scale / spread))]
         future += [_filled(self._lagged(past, lag, mean) - mean) / spread for lag in self.lags]
-        columns = [(series.calendar, 0.0), (series.ahead, 0.0)]
-        context += [part for of, fill in columns for part in _between(of, start, origin, fill).T]
-        context += list(_between(series.observed, start, origin, 0.0).T)
-        future += [part for of, fill in columns for part in _between(of, origin, origin + self.horizon, fill).T]
+        for of in (series.calendar, series.ahead, series.observed):
+            context += list(_between(of, start, origin, 0.0).T)
+        future += [*self._to_come(window).T, *_between(series.ahead, origin, origin + self.horizon, 0.0).T]
+        if self.elapsed:
+            long = self._long(window)
+            context.append(long[: self.context])
+            future += [long[self.context :]] if series.ahead.shape[1] else []
         actual = _between(series.values, origin, origin + self.horizon, np.nan)
         before = self._base(past[:-1])[0] if len(past) > 1 and not self.counts else 0.0
         last = (past[-1] - before) / scale if len(past) > 1 and past[-1] == past[-1] else 0.0
         return np.stack(context, 1), np.stack(future, 1), last, base, scale, (actual - base) / scale
+
+    def _to_come(self, window: Window) -> Real:
+        """The calendar of the horizon, (horizon, features): of times that are known, or one usual step on and on."""
+        series, origin = window
+        if series.clock is None or series.ahead.shape[1]:
+            return _between(series.calendar, origin, origin + self.horizon, 0.0)
+        return series.clock.calendar_after(origin, self.horizon)
+
+    def _long(self, window: Window) -> Real:
+        """How long each step was, (context + horizon,); 0 before the series, and where a time is not known."""
+        series, origin = window
+        start, told = origin - self.context, np.zeros(self.context + self.horizon)
+        if series.clock is not None:
+            stop = min(origin + self.horizon, len(series.values)) if series.ahead.shape[1] else origin
+            told[: stop - start] = series.clock.elapsed(start, origin, stop)
+        return told
 
     def _base(self, past: Real) -> Real:
         """The seasonal naive forecast, or the last value."""

@@ -36,7 +36,7 @@ from unrolled.layers.stack import CellName, make_cell, make_stack
 from unrolled.tasks import _backtest
 from unrolled.tasks._conformal import ENOUGH, offsets, shifted
 from unrolled.tasks._series_checks import held_back, must_be_counts, must_be_known_ahead, must_be_like
-from unrolled.tasks._series_columns import SAID, observed, scaled, scales
+from unrolled.tasks._series_columns import SAID, scaled, scales
 from unrolled.tasks._series_sizes import sizes
 from unrolled.tasks._windows import Batch, Encoded, Sight, Window, Windows, clock_of
 from unrolled.tasks.base import Loss, Task
@@ -60,8 +60,8 @@ class Forecaster(Task):
         levels: of the quantiles that are told, 0.5 among them.
         paths: `recursive`: that are drawn for a forecast.
         conformal: whether quantiles are moved by what validation data say: `yes`, where these are enough, or `no`.
-        gaps: whether a time that is missing is `refused`, or is `kept` as a step that was longer; how much
-            longer is then read with each step.
+        gaps: whether a time that is missing is `refused`, or is `kept` as a step that was longer. Each step then says
+            how long it was; those to come do where columns are known ahead, else they are taken for usual ones.
         cell, hidden_size, layers, dropout, initialisation, forget_bias, cell_options: as in `Tagger`.
         static_size: features of a static word.
         statics: how many static columns there are; calendars: features of the calendar; ahead_means, ahead_deviations,
@@ -120,12 +120,12 @@ class Forecaster(Task):
         if strategy == "recursive" and likelihood == "quantiles":
             raise BadOption("strategy=recursive draws values, and quantiles are not drawn from: likelihood=gaussian?")
         self.says_what = distribution_of(likelihood, self.levels)
-        counts = likelihood == "negative_binomial"
-        self.sight = Sight(context=context, horizon=horizon, season=season, lags=tuple(lags or ()), counts=counts)
-        known, still = calendars + len(ahead_means or ()), statics * static_size
+        seen: dict[str, Any] = {"counts": likelihood == "negative_binomial", "elapsed": gaps == "kept"}
+        self.sight = Sight(context=context, horizon=horizon, season=season, lags=tuple(lags or ()), **seen)
+        known, still, lagged = calendars + len(ahead_means or ()), statics * static_size, len(self.sight.lags)
         self.words = Embedding(len(vocabularies["static"]), static_size) if statics else None
-        read = 3 + len(self.sight.lags) + known + len(observed_means or ()) + (gaps == "kept") + still
-        told = 1 + len(self.sight.lags) + known + still + (strategy == "recursive")
+        read = 3 + lagged + known + len(observed_means or ()) + (gaps == "kept") + still
+        told = 1 + lagged + known + bool(ahead_means and gaps == "kept") + still + (strategy == "recursive")
 
         def make(size: int) -> Any:
             return make_cell(
@@ -190,10 +190,11 @@ class Forecaster(Task):
             min(example.history, known),
             calendar,
             scaled(example, "ahead", o),
-            observed(example, clock, o),
+            scaled(example, "observed", o),
             self.vocabularies["static"].encode(example.static),
             None if further is None else further.times,
             self.sight.context + horizon,
+            further if self.sight.elapsed else None,
         )
 
     def sequences(self, encoded: Encoded) -> list[tuple[str, ...]]:
