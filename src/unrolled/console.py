@@ -109,9 +109,9 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
         examples = reading.read_stream(sys.stdin, model.task.example, **how)
     else:
         examples = reading.read(source, model.task.example, **how)
-    if (verdict := model.verdict) is not None:
-        err.print(f"as measured in training: {verdict}", soft_wrap=True, markup=False)
     predicted = model.task.predict(examples, **deciding)
+    if (verdict := model.verdict) is not None:  # behind the work: where that is refused, nothing else is said
+        err.print(f"as measured in training: {verdict}", soft_wrap=True, markup=False)
     columns, example_type = how["columns"], model.task.example
     how["format"] = written or reading.format_name(source, how["format"], columns=columns, example_type=example_type)
     if output is None and reading.format_of(source, how["format"]).binary:
