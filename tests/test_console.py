@@ -103,6 +103,19 @@ def test_what_is_prepared_moves_the_bar_and_the_plan_puts_it_back(monkeypatch: p
     ]
 
 
+def test_what_takes_its_time_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(console_training.time, "monotonic", lambda: next(clock))
+    assert list(console_training.counted("abc", 3, "letter")) == ["a", "b", "c"]
+    # Each takes 2 seconds.
+    assert capsys.readouterr() == (
+        "",
+        "1 of 3 letters · 0:04 left\n2 of 3 letters · 0:02 left\n3 of 3 letters · 0:00 left\n",
+    )
+    assert sum(console_training.counted(range(200), 200, "number")) == 19_900
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == [f"{20 * k}" for k in range(1, 11)]
+
+
 # ---------------------------------------------------------------------------------------------- a terminal
 
 
