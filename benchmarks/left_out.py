@@ -7,7 +7,8 @@ FILE holds all examples. With `--by` all examples of one value of a column are l
 speaker; with `--folds` a share of them, by lot; else one at a time. What is left out is looked at once, by a model that
 was trained on all others for so many `epochs` as `--set` says; of its weights those are kept that do best by what it
 was trained on, the last of equals, so that nothing that was left out chooses anything. With several seeds
-as many models are trained, and a classifier's answer is that of the mean of their probabilities.
+as many models are trained, and a classifier's answer is that of the mean of their probabilities. How far it is, and the
+time left, is said on standard error.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 from speed import machine, row, table
 
 from unrolled.cli_options import pairs
+from unrolled.console_training import counted
 from unrolled.data import reading
 from unrolled.data.parts import told
 from unrolled.model import model_class
@@ -100,7 +102,8 @@ def main() -> None:
     table(["left out", "examples", judge.metric])
     every, gold = [], []
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
-        for work, said in zip(works, pool.imap(predicted, works), strict=True):
+        answers = counted(pool.imap(predicted, works), len(works), "fold")
+        for work, said in zip(works, answers, strict=True):
             came = [examples[number] for number in work.fold.apart]
             every, gold = every + said, gold + came
             if len(parts) <= 20:

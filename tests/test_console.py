@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from unrolled.training.events import Check, Planned, Prepared, Step
 
 COMMAND = [sys.executable, "-m", "unrolled.cli"]
 TINY = [f"--set={o}" for o in ("hidden_size=4", "word_size=4", "characters=none", "checks=3", "batch_rows=4")]
+FULL = "unrolled: cannot write to standard output: No space left on device\n"
 POSIX = pytest.mark.skipif(os.name != "posix", reason="terminals and signals of POSIX")
 
 
@@ -99,6 +101,19 @@ def test_what_is_prepared_moves_the_bar_and_the_plan_puts_it_back(monkeypatch: p
         (1.0, "preparing 2,000 of 2,000 examples"),
         (0.0, "training"),
     ]
+
+
+def test_what_takes_its_time_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(console_training.time, "monotonic", lambda: next(clock))
+    assert list(console_training.counted("abc", 3, "letter")) == ["a", "b", "c"]
+    # Each takes 2 seconds.
+    assert capsys.readouterr() == (
+        "",
+        "1 of 3 letters · 0:04 left\n2 of 3 letters · 0:02 left\n3 of 3 letters · 0:00 left\n",
+    )
+    assert sum(console_training.counted(range(200), 200, "number")) == 19_900
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == [f"{20 * k}" for k in range(1, 11)]
 
 
 # ---------------------------------------------------------------------------------------------- a terminal
@@ -220,24 +235,47 @@ def test_through_pipes_no_escape_sequence_is_written(data: Path, tmp_path: Path)
     assert process.returncode == 141
 
 
-@POSIX
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_under_standard_output_is_one_message(data: Path, tmp_path: Path) -> None:
-    from unrolled import Classifier
-
-    Classifier.train(data, output=tmp_path / "m", **dict(word[6:].split("=") for word in TINY), epochs=1)
+def onto_a_full_disk(*words: str, **environment: str) -> tuple[int, str]:
+    """A command's exit code and standard error."""
     with open("/dev/full", "w") as full:
         ran = subprocess.run(
-            [*COMMAND, "predict", str(tmp_path / "m"), str(data)],
+            [*COMMAND, *words],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
+            env={**os.environ, **environment},
         )
-    assert (ran.returncode, ran.stderr) == (
-        2,
-        "unrolled: cannot write to standard output: No space left on device\n",
-    )
+    return ran.returncode, ran.stderr
+
+
+@POSIX
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_standard_output_is_one_message(data: Path, tmp_path: Path, unbuffered: str) -> None:
+    from unrolled import Classifier
+
+    model, found = str(tmp_path / "m"), str(tmp_path / "found.tsv")
+    Classifier.train(data, output=model, **dict(word[6:].split("=") for word in TINY), epochs=1)
+    for words in (["predict", model, str(data)], ["evaluate", model, "--data", str(data)], ["info", model, "--json"]):
+        told = onto_a_full_disk(*words, PYTHONUNBUFFERED=unbuffered)
+        assert (words[0], *told) == (words[0], 2, FULL)
+    code, told = onto_a_full_disk("predict", model, str(data), "--output", found, PYTHONUNBUFFERED=unbuffered)
+    assert (code, told) == (0, f"60 predictions written to {found}\n")  # nothing was to be printed
+
+
+@POSIX
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [("list", "cells"), ("info", "tagger"), ("--version",), ("--help",)])
+def test_what_only_tells_says_of_a_full_disk_the_same(words: tuple[str, ...]) -> None:
+    assert onto_a_full_disk(*words, PYTHONUNBUFFERED="") == (2, FULL)
+
+
+@POSIX
+def test_without_a_standard_output_nothing_goes_wrong() -> None:
+    words = shlex.join([*COMMAND, "list", "cells"])
+    ran = subprocess.run(["sh", "-c", f"{words} >&-"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @POSIX

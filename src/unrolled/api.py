@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,7 @@ def train(recipe: Recipe, *, resumed: bool = False, overwrite: bool = False) -> 
     if folder is None:
         yield from _train(recipe, task, loaded, None, resumed=False)
         return
+    made = [part for part in folder.parents if not part.exists()]
     with _alone_in(folder):
         _must_be_free(folder, recipe, resumed=resumed, overwrite=overwrite)
         files.finish(folder)
@@ -118,7 +119,7 @@ def train(recipe: Recipe, *, resumed: bool = False, overwrite: bool = False) -> 
                 yield event
         except Exception as error:
             if not progressed or (isinstance(error, (BadData, BadOption)) and not resumed):
-                _drop(folder)
+                _drop(folder, made)
             raise
 
 
@@ -186,11 +187,17 @@ def _alone_in(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _drop(folder: Path) -> None:
-    """Nothing stays of a new run that failed before its first step, or by a mistake that resuming cannot mend."""
+def _drop(folder: Path, made: Sequence[Path]) -> None:
+    """Nothing stays of a new run that failed before its first step, or by a mistake that resuming cannot mend.
+
+    made: folders above it that it made, the lowest first; one in which something else lies by now stays.
+    """
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     if {path.name for path in folder.iterdir()} <= {LOCK}:
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            for part in made:
+                part.rmdir()
 
 
 def _make(folder: Path) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,17 +20,23 @@ import typer.core
 from unrolled.cli_inspect import inspect
 from unrolled.cli_make import make
 from unrolled.cli_options import Data, Json, ModelFolder, Reading, Set, pairs
-from unrolled.errors import BadOption, UnknownName, UnrolledError, UserMistake
+from unrolled.errors import BadOption, CannotWrite, UnknownName, UnrolledError, UserMistake
 
 
 class Commands(typer.core.TyperGroup):
     """All commands: what they raise becomes one message on standard error and an exit code."""
 
+    def make_context(self, *given: Any, **named: Any) -> Any:
+        try:
+            with _standard_output():  # `--help` and `--version` print here
+                return super().make_context(*given, **named)
+        except CannotWrite as error:
+            _fail(error, 2)
+
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-            return result
+            with _standard_output():
+                return super().invoke(ctx)
         except UserMistake as error:
             _fail(error, 2)
         except UnrolledError as error:
@@ -37,10 +45,44 @@ class Commands(typer.core.TyperGroup):
             going_on = "; the same command with --resume goes on" if ctx.invoked_subcommand == "train" else ""
             print(f"unrolled: interrupted{going_on}", file=sys.stderr)
             sys.exit(130)
-        except BrokenPipeError:
-            # Who reads the output has seen enough. Else Python would complain when it closes the stream.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            sys.exit(141)
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Within this is printed. Where who reads it has seen enough, the process ends with exit code 141, without a word.
+
+    Raises `CannotWrite` where standard output takes no more, on a full disk say.
+    """
+    try:
+        try:
+            yield
+        finally:
+            # Here, not when Python ends: then nobody could say it well. A process may have no standard output at all.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(141)
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _drop_output()
+        raise CannotWrite(f"cannot write to standard output: {error.strerror or error}") from None
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether it comes from standard output: then it comes again where more is written."""
+    try:
+        print(flush=True)
+    except OSError as again:
+        return again.errno == error.errno
+    return False
+
+
+def _drop_output() -> None:
+    # What is left in the buffer would be tried again when Python ends, and be complained of once more.
+    if sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 app = typer.Typer(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -110,9 +109,9 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
         examples = reading.read_stream(sys.stdin, model.task.example, **how)
     else:
         examples = reading.read(source, model.task.example, **how)
-    if (verdict := model.verdict) is not None:
-        err.print(f"as measured in training: {verdict}", soft_wrap=True, markup=False)
     predicted = model.task.predict(examples, **deciding)
+    if (verdict := model.verdict) is not None:  # behind the work: where that is refused, nothing else is said
+        err.print(f"as measured in training: {verdict}", soft_wrap=True, markup=False)
     columns, example_type = how["columns"], model.task.example
     how["format"] = written or reading.format_name(source, how["format"], columns=columns, example_type=example_type)
     if output is None and reading.format_of(source, how["format"]).binary:
@@ -123,15 +122,7 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
         reading.write(output, predicted, **how)
         err.print(f"{count(len(predicted), 'prediction')} written to {output}", soft_wrap=True)
         return
-    try:
-        reading.write_stream(sys.stdout, predicted, **how)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if sys.stdout is sys.__stdout__:
-            # What is left in the buffer would be tried again when Python ends, and be complained of once more.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise CannotWrite(f"cannot write to standard output: {error.strerror or error}") from None
+    reading.write_stream(sys.stdout, predicted, **how)
 
 
 def _label_line(example: Any) -> str:

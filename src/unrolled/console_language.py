@@ -15,7 +15,7 @@ from unrolled.api import Model
 from unrolled.console_training import count, err
 from unrolled.data import reading
 from unrolled.data.examples import Passage
-from unrolled.data.lines import is_blank
+from unrolled.data.lines import below_blanks
 from unrolled.data.pieces import Bytes, bytes_in_pieces, pieces
 from unrolled.errors import BadOption
 from unrolled.files import must_have_folder
@@ -52,16 +52,9 @@ def write_generated(model: Model, prompt: str, texts: Iterable[Iterable[str]], o
 
 
 def _lines(text: str, above: int) -> Iterator[Passage]:
-    """A text's lines as examples; empty ones are counted by the line below, as where a text is read.
-
-    above: empty lines that stand before the text.
-    """
-    for line in text.split("\n"):
-        if is_blank(line):
-            above += 1
-            continue
-        yield Passage(text=line, above=above)
-        above = 0
+    """A text's lines as examples, as they are read again. above: empty lines that stand before the text."""
+    for _, blank, line in below_blanks(text.split("\n"), above):
+        yield Passage(text=line, above=blank)
 
 
 def stream(model: Model, kept: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:

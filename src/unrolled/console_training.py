@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -16,6 +18,7 @@ from unrolled.recipe import Recipe
 from unrolled.training.events import Check, Planned, Prepared, Replanned, Step
 
 err = Console(stderr=True, highlight=False)
+Thing = TypeVar("Thing")
 
 
 def show_training(events: Iterator[Any], recipe: Recipe) -> Finished:
@@ -37,15 +40,7 @@ class Drawn:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.bar = Progress(
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-            console=err,
-            transient=True,
-            disable=not err.is_terminal,
-            refresh_per_second=4,
-        )
+        self.bar = _bar()
         self.pace = _Pace()
 
     def __enter__(self) -> Drawn:
@@ -78,6 +73,45 @@ class Drawn:
             self.bar.update(self.line, completed=event.progress, description=self.pace.words(event))
         elif isinstance(event, Check):
             err.print(_check(event), soft_wrap=True)
+
+
+def _bar(**more: Any) -> Progress:
+    """On standard error, where that is a terminal. more: as for `Progress`."""
+    return Progress(
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+        refresh_per_second=4,
+        **more,
+    )
+
+
+def counted(things: Iterable[Thing], total: int, what: str) -> Iterator[Thing]:
+    """Things as they come; how many have, and in what time the others will at that pace, is said on standard error.
+
+    On a terminal by a bar, above which may be printed meanwhile; else by a line for each tenth of them, or each one
+    where they are few.
+
+    Args:
+        things: that take their time.
+        total: how many there will be.
+        what: they are called, in the singular.
+    """
+    begun, told = time.monotonic(), 0
+    # What is printed to another place than this terminal, into a file, must not be drawn above the bar.
+    with _bar(redirect_stdout=sys.stdout.isatty()) as bar:
+        line = bar.add_task(f"0 of {count(total, what)}", total=total)
+        for done, thing in enumerate(things, 1):
+            left = (time.monotonic() - begun) * (total - done) / done
+            words = f"{done:,} of {count(total, what)} · {_clock(left)} left"
+            bar.update(line, completed=done, description=words)
+            if not err.is_terminal and 10 * done // total > told:
+                told = 10 * done // total
+                err.print(words, soft_wrap=True)
+            yield thing
 
 
 class _Pace:

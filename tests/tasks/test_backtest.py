@@ -38,6 +38,33 @@ def test_skill_by_hand() -> None:
     )
 
 
+def test_the_crps_of_a_naive_forecast_by_hand() -> None:
+    # 0 and 1 in turn: a step ahead the naive forecast was 1 too low as often as 1 too high, two steps ahead right.
+    values = [float(k % 2) for k in range(60)] + [0.0, 0.0]
+    found = figures(values, 60, 0)
+    # Its last value is 1. Of 59 errors before 30 were 1: at levels of 0.05, 0.5 and 0.95 it says 0, 2 and 2, and then 1
+    # each time. What came was 0.
+    first, second = 2 * np.mean([0.0, 0.5 * 2, 0.05 * 2]), 2 * np.mean([0.95, 0.5, 0.05])
+    assert found["naive_crps"] == pytest.approx((first + second) / 2)
+    assert "seasonal_naive_crps" not in found
+
+
+def test_the_crps_of_a_naive_forecast_is_the_mean_over_the_same_forecasts_as_ours_or_not_there() -> None:
+    values = np.random.default_rng(1).normal(size=60).cumsum()
+    said = np.repeat([[-1.0, 0.0, 1.0]], 4, axis=0)
+    long, short = window(values.tolist(), 50), window(values[:30].tolist(), 23)
+    assert {"crps", "naive_crps", "seasonal_naive_crps"} <= scores([(long, said, 1.0)], LEVELS, 3).keys()
+    # 20 errors it takes: of the seasonal one, 2 seasons ahead at the fourth step, a history of 23 has 17.
+    both = scores([(long, said, 1.0), (short, said, 1.0)], LEVELS, 3)
+    assert "crps" in both
+    assert not {"naive_crps", "seasonal_naive_crps"} & both.keys()
+    never_changed = window([2.0] * 30, 25)  # has no CRPS of ours either
+    assert "naive_crps" in scores([(long, said, 1.0), (never_changed, said, 1.0)], LEVELS, 1)
+    skilled = scores([(long, said, 1.0)], LEVELS, 3)
+    best = min(skilled["naive_crps"], skilled["seasonal_naive_crps"])
+    assert skilled["crps_skill"] == pytest.approx(1 - skilled["crps"] / best)
+
+
 def test_skill_is_not_there_where_it_is_not_defined() -> None:
     never_changed = figures([2, 2, 2, 3], 3, 3)
     assert not {"mase", "naive_mase", "skill", "crps_skill"} & never_changed.keys()

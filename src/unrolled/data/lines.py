@@ -85,6 +85,22 @@ def is_blank(line: str) -> bool:
     return not line.strip(" \t\r\n")
 
 
+def below_blanks(lines: Iterable[str], above: int = 0) -> Iterator[tuple[int, int, str]]:
+    """The lines that are not blank, each with its number, from 1 on, and how many blank ones stand right above it.
+
+    above: blank lines that stand before the first.
+
+    >>> list(below_blanks(["a", "", "", "b", ""], above=1))
+    [(1, 1, 'a'), (4, 2, 'b')]
+    """
+    for number, line in enumerate(lines, 1):
+        if is_blank(line):
+            above += 1
+            continue
+        yield number, above, line
+        above = 0
+
+
 def split_blanks(text: str) -> tuple[str, ...]:
     """The parts between blanks, tabs and line ends. Other white space (a no-break space, say) stays inside a part."""
     return tuple(_TOKEN.findall(text))

@@ -2,18 +2,24 @@
 
 `mase`, `smape` of the medians; `crps`, in units of the seasonal naive error as MASE is; `coverage` of each interval
 between two levels that stand opposite; `owa` against naive 2; and MASE and sMAPE of the naive, the seasonal naive and
-the drift forecast from the same origins. `skill` is 1 less MASE over the best of theirs: 0 is no better than the best,
-less is worse. `crps_skill` is the same of CRPS, which is MASE for theirs, who say one value alone; it decides which
+the drift forecast from the same origins. The first two of these have a CRPS, too: their quantiles are what they say and
+the errors that they made before the origin (`metrics.past_errors`).
+
+`skill` is 1 less MASE over the best of theirs: 0 is no better than the best, less is worse. `crps_skill` is the same of
+CRPS; where theirs is not there, it is over the best MASE, the CRPS of a forecast that says one value. It decides which
 weights are best, as the quantiles are to be good and not the median only: of prices, where the last value again is the
-best median, a network that has learnt nothing yet would have the best `skill`. Figures are means over a series'
-forecasts, then over series. One that is not defined is not there, as MASE is not where no series had changed before,
-nor skills where the best of the others makes no error.
+best median, a network that has learnt nothing yet would have the best `skill`.
+
+Figures are means over a series' forecasts, then over series. One that is not defined is not there, as MASE is not where
+no series had changed before, nor skills where the best of the others makes no error, nor the CRPS of a naive forecast
+where one of the forecasts that have a `crps` has too few errors before it: it would be a mean over others.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +27,7 @@ from numpy.typing import NDArray
 from unrolled.errors import BadData
 from unrolled.metrics.forecasts import coverage, crps, mase, naive_error, owa, smape
 from unrolled.metrics.naive_forecasts import drift, naive, naive2, seasonal_naive
+from unrolled.metrics.past_errors import PastErrors
 from unrolled.tasks._windows import Window
 
 Real = NDArray[np.float64]
@@ -41,12 +48,17 @@ def scores(found: Iterable[tuple[Window, Real, float]], levels: Sequence[float],
     """
     middle = list(levels).index(0.5)
     by_series: dict[int, list[dict[str, float]]] = defaultdict(list)
-    for window, said, _ in found:
-        history = window.series.values[: window.origin]
-        actual = window.series.values[window.origin : window.origin + len(said)]
-        if np.isnan(actual).all() or np.isnan(history).all():
-            continue
-        by_series[id(window.series)].append(_of_window(history, actual, said[: len(actual)], levels, middle, season))
+    seasons = {"naive": 1, "seasonal_naive": season} if season > 1 else {"naive": 1}
+    # What is known of a series' past errors grows from origin to origin: its windows stand together.
+    for (place, horizon), windows in groupby(found, key=lambda one: (id(one[0].series), len(one[1]))):
+        past: dict[str, PastErrors] = {}
+        for window, said, _ in windows:
+            values, origin = window.series.values, window.origin
+            past = past or {name: PastErrors(values, horizon, steps) for name, steps in seasons.items()}
+            history, actual = values[:origin], values[origin : origin + horizon]
+            if np.isnan(actual).all() or np.isnan(history).all():
+                continue
+            by_series[place].append(_of_window(history, actual, said[: len(actual)], levels, middle, season, past))
     if not by_series:
         raise BadData("no series has a value behind its history: there is nothing to score")
     rows = [{name: _mean([row[name] for row in some]) for name in some[0]} for some in by_series.values()]
@@ -54,9 +66,14 @@ def scores(found: Iterable[tuple[Window, Real, float]], levels: Sequence[float],
     figures = {name: _mean([row.get(name, float("nan")) for row in rows]) for name in names}
     reference = figures.pop("naive2_smape"), figures.pop("naive2_mase")
     figures["owa"] = owa(figures["smape"], figures["mase"], *reference) if min(reference) > 0 else float("nan")
+    scored = [row for some in by_series.values() for row in some if row["crps"] == row["crps"]]
+    for name in (f"{rival}_crps" for rival in seasons):
+        if any(row[name] != row[name] for row in scored):
+            figures[name] = float("nan")
     best = min(figures[f"{name}_mase"] for name in RIVALS if f"{name}_mase" in figures)
-    for skill, error in (("skill", "mase"), ("crps_skill", "crps")):
-        figures[skill] = 1 - figures[error] / best if best > 0 else float("nan")
+    theirs = [figures[f"{name}_crps"] for name in seasons]
+    figures["skill"] = _skill(figures["mase"], best)
+    figures["crps_skill"] = _skill(figures["crps"], min((one for one in theirs if one == one), default=best))
     return {name: value for name, value in figures.items() if value == value}
 
 
@@ -72,9 +89,20 @@ def verdict(figures: Mapping[str, float]) -> str:
     return f"{better} than {RIVALS[best]}: MASE {error:.3f} against {least:.3f}"
 
 
+def _skill(error: float, best: float) -> float:
+    return 1 - error / best if best > 0 else float("nan")
+
+
 def _of_window(
-    history: Real, actual: Real, said: Real, levels: Sequence[float], middle: int, season: int
+    history: Real,
+    actual: Real,
+    said: Real,
+    levels: Sequence[float],
+    middle: int,
+    season: int,
+    past: Mapping[str, PastErrors],
 ) -> dict[str, float]:
+    """past: errors of the naive forecasts by their names, of which those in the history are asked for."""
     steps = len(actual)
     references = {
         "naive": naive(history, steps),
@@ -95,6 +123,11 @@ def _of_window(
     for name, forecast in references.items():
         row[f"{name}_mase"] = mase(actual, forecast, history, season)
         row[f"{name}_smape"] = smape(actual, forecast)
+        if name in past:
+            apart = past[name].quantiles(len(history), levels)
+            row[f"{name}_crps"] = float("nan")
+            if apart is not None and scale > 0:
+                row[f"{name}_crps"] = crps(actual, forecast[:, None] + apart[:steps], levels) / scale
     return row
 
 

@@ -51,7 +51,11 @@ def test_of_grey_in_sixteen_bits_the_upper_eight_are_read(tmp_path: Path) -> Non
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"no picture")
-    with pytest.raises(BadData, match=r"a\.png: not a picture that can be read: cannot identify image file it$"):
+    begins = r"its kind cannot be told, as it begins with b'no picture'$"
+    with pytest.raises(BadData, match=rf"a\.png: not a picture that can be read: {begins}"):
+        recorded(path)
+    path.write_bytes(b"")
+    with pytest.raises(BadData, match=r"a\.png: not a picture that can be read: the file is empty$"):
         recorded(path)
     Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 40), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:200])

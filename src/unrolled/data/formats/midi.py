@@ -109,7 +109,7 @@ class MIDI(Format):
 def _notes(file: Any, where: str | Path) -> tuple[list[Note], float]:
     """In the order of their beginnings, and quarter notes a minute. Raises `BadData` for a file without a note."""
     spans: list[tuple[int, int, int]] = []
-    tempo = None
+    tempo, drums = None, False
     for track in file.tracks:
         now, held = 0, dict[tuple[int, int], list[int]]()
         for message in track:
@@ -117,6 +117,7 @@ def _notes(file: Any, where: str | Path) -> tuple[list[Note], float]:
             if message.type == "set_tempo" and tempo is None:
                 tempo = 60e6 / max(message.tempo, 1)
             if message.type not in ("note_on", "note_off") or message.channel == DRUMS:
+                drums = drums or message.type == "note_on"
                 continue
             key = message.channel, message.note
             if message.type == "note_on" and message.velocity:
@@ -125,7 +126,8 @@ def _notes(file: Any, where: str | Path) -> tuple[list[Note], float]:
                 spans.append((held[key].pop(0), now, message.note))
         spans += [(begin, now, pitch) for (_, pitch), begins in held.items() for begin in begins]
     if not spans:
-        raise BadData("the file holds no notes", where)
+        but = " but those of drums (channel 10), which are not read" if drums else ""
+        raise BadData(f"the file holds no notes{but}: a piece has one at least", where)
     step, placed = file.ticks_per_beat / DIVISION, []
     for begin, end, pitch in spans:
         first = int(begin / step + 0.5)

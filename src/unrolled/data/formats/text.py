@@ -20,7 +20,7 @@ from typing import ClassVar, NamedTuple
 
 from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, TaggedTokens
 from unrolled.data.formats.base import TextFormat, aligned, likeliest, together
-from unrolled.data.lines import is_blank, one_line, split_blanks, without_end
+from unrolled.data.lines import below_blanks, is_blank, one_line, split_blanks, without_end
 from unrolled.errors import BadData
 
 KIND = "plain text"
@@ -41,17 +41,11 @@ class PlainText(TextFormat):
     spaced: ClassVar[bool] = True
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
-        blank = 0
-        for number, line in enumerate(lines, 1):
-            if is_blank(line):
-                blank += 1
-                continue
+        for number, above, line in below_blanks(lines):
+            origin, rest = Origin(where, number), BlankLines(above) if above else None
             if self.example_type is Passage:
-                yield Passage(text=without_end(line), above=blank, origin=Origin(where, number))
-                blank = 0
-                continue
-            origin, rest, blank = Origin(where, number), BlankLines(blank) if blank else None, 0
-            if self.example_type is LabelledText:
+                yield Passage(text=without_end(line), above=above, origin=origin)
+            elif self.example_type is LabelledText:
                 yield LabelledText(text=without_end(line), origin=origin, rest=rest)
             elif self.example_type is Pair:
                 yield Pair(source=without_end(line), origin=origin, rest=rest)

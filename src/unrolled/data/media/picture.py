@@ -32,6 +32,8 @@ def pixels(path: Path) -> NDArray[np.uint8]:
         with library.open(path) as picture:
             picture.load()
             return plain(picture)
+    except library.UnidentifiedImageError:
+        raise BadData(f"not a picture that can be read: {_begins(path)}", path) from None
     except (OSError, SyntaxError, ValueError, EOFError, library.DecompressionBombError) as error:
         raise BadData(f"not a picture that can be read: {_reason(error, path)}", path) from None
 
@@ -67,6 +69,13 @@ def pillow(need: str) -> Any:
     except ImportError:
         raise MissingExtra("pillow", extra="pictures", need=need) from None
     return Image
+
+
+def _begins(path: Path) -> str:
+    """What there is in place of a picture."""
+    with path.open("rb") as file:
+        first = file.read(16)
+    return f"its kind cannot be told, as it begins with {first!r}" if first else "the file is empty"
 
 
 def _reason(error: BaseException, path: Path) -> str:
