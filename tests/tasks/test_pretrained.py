@@ -196,7 +196,7 @@ def test_the_last_state_is_that_of_the_end_and_backwards_that_of_the_beginning()
 
 
 @pytest.mark.parametrize("kind", ["characters", "bpe"])
-@pytest.mark.parametrize("rule", ["2-mers", "3-mers", "6-mers", "placed", "blanks", "characters"])
+@pytest.mark.parametrize("rule", ["2-mers", "3-mers", "6-mers", "placed", "placed-2-mers", "blanks", "characters"])
 def test_however_a_task_cuts_sequences_it_reads_a_language_model_below(rule: str, kind: str) -> None:
     given = [LabelledText(text=text, label=label) for text, label in (("GATTACA", "1"), ("CATTAG GA", "2"))]
     torch.manual_seed(3)

@@ -1,5 +1,5 @@
 r"""Raw text to tokens, by rules with names: `words`, `blanks`, `characters`; of DNA and proteins `2-mers` to `6-mers`,
-and `placed`, letters with their places.
+and, with their places, letters (`placed`) and `placed-2-mers`.
 
 `words` is for running text in languages that write blanks between words. It follows the habits of the Penn Treebank
 where they matter to a model ("don't" is `do` `n't`, "it's" is `it` `'s`), keeps inner hyphens and other inner
@@ -21,7 +21,9 @@ from typing import Literal, get_args
 
 from unrolled.errors import UnknownName
 
-Rule = Literal["words", "blanks", "characters", "placed", "2-mers", "3-mers", "4-mers", "5-mers", "6-mers"]
+Rule = Literal[
+    "words", "blanks", "characters", "placed", "placed-2-mers", "2-mers", "3-mers", "4-mers", "5-mers", "6-mers"
+]
 
 CLITIC = "(?:[sS]|[mM]|[dD]|[rR][eE]|[vV][eE]|[lL][lL])"
 """What follows the apostrophe of an English clitic, as a part of a regular expression."""
@@ -39,9 +41,14 @@ def tokenise(text: str, rule: Rule = "words", *, lowercase: bool = False) -> lis
     if rule not in get_args(Rule):
         raise UnknownName("tokenisation", rule, get_args(Rule))
     rules: dict[str, Callable[[str], list[str]]]
-    rules = {"words": words, "blanks": blanks, "characters": characters, "placed": placed}
-    cut = rules[rule] if rule in rules else partial(mers, size=int(rule.removesuffix("-mers")))
+    rules = {"words": words, "blanks": blanks, "characters": characters}
+    cut = rules.get(rule) or partial(placed if rule.startswith("placed") else mers, size=_size(rule))
     return cut(text.lower() if lowercase else text)
+
+
+def _size(rule: Rule) -> int:
+    """Letters of a k-mer; 1 of `placed`."""
+    return 1 if rule == "placed" else int(rule.removeprefix("placed-").removesuffix("-mers"))
 
 
 def words(text: str) -> list[str]:
@@ -69,14 +76,16 @@ def characters(text: str) -> list[str]:
     return list(text)
 
 
-def placed(text: str) -> list[str]:
-    """The letters of each sequence between white space, each with its place: the same letter elsewhere is another
-    token. For sequences that are aligned, as those around the beginning of a gene.
+def placed(text: str, size: int = 1) -> list[str]:
+    """The letters, or k-mers, of each sequence between white space, each with its place: the same one elsewhere is
+    another token. For sequences that are aligned, as those around the beginning of a gene.
 
     >>> placed("GAT CA")
     ['G1', 'A2', 'T3', 'C1', 'A2']
+    >>> placed("GAT C", 2)
+    ['GA1', 'AT2', 'C1']
     """
-    return [f"{letter}{place}" for piece in text.split() for place, letter in enumerate(piece, 1)]
+    return [f"{mer}{place}" for piece in text.split() for place, mer in enumerate(mers(piece, size), 1)]
 
 
 def mers(text: str, size: int) -> list[str]:
@@ -101,7 +110,7 @@ def spans(text: str, tokens: Sequence[str], rule: Rule = "words") -> list[tuple[
     """
     if rule == "placed" or rule.endswith("-mers"):
         # They overlap, or are spelled otherwise than in the text, and so are counted, not sought.
-        size = 1 if rule == "placed" else int(rule.removesuffix("-mers"))
+        size = _size(rule)
         pieces = [match.span() for match in re.finditer(r"\S+", text)]
         return [(at, min(at + size, end)) for begin, end in pieces for at in range(begin, max(begin, end - size) + 1)]
     found, at = [], 0

@@ -39,7 +39,7 @@ class Classifier(Task):
         vocabularies: `labels`; and, of texts, `words` and `characters`.
         decision: `one` label a text, or `many` (any number of them, none included).
         tokens: how a text is cut: `words`, `blanks` (at white space), `characters`, or, as DNA, overlapping
-            `2-mers` to `6-mers`, or letters with their places, `placed`.
+            `2-mers` to `6-mers`, or letters or pairs with their places, `placed` and `placed-2-mers`.
         strands: `both`: a sequence of DNA and its reverse complement are read, and answered as one; `given`: it alone.
         pooling: what is made of the vectors of all tokens: the `last` state of each direction, their `mean`, `max`,
             both (`mean_max`), or a sum weighted by additive `attention` (Bahdanau et al. 2015, Yang et al. 2016).

@@ -34,7 +34,7 @@ class Regressor(Task):
     Args:
         vocabularies: of texts, `words` and `characters`; of numbers none.
         tokens: how a text is cut: `words`, `blanks` (at white space), `characters`, or, as DNA, overlapping
-            `2-mers` to `6-mers`, `placed`.
+            `2-mers` to `6-mers`, `placed`, `placed-2-mers`.
         pooling: what is made of the vectors of all elements, as in `Classifier`.
         cell, hidden_size, layers, directions, connections, word_size, characters, character_size, character_hidden,
             feature_size, embedding_dropout, dropout, word_dropout, weight_drop, zoneout, initialisation, forget_bias,
