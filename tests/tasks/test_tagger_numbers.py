@@ -13,12 +13,14 @@ import torch
 from typer.testing import CliRunner
 
 from unrolled import Tagger as Model
+from unrolled import state as states
 from unrolled.cli import app
 from unrolled.data import reading
 from unrolled.data.examples import Origin, TaggedTokens
 from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, BadOption
 from unrolled.inspection.saliency import saliency
+from unrolled.tasks import _step_streams
 from unrolled.tasks.tagger import Tagger
 
 TASK = "tagger"
@@ -211,3 +213,86 @@ def test_the_command_line_trains_on_a_table_whose_rows_are_steps(tmp_path: Path)
     assert reading.read(said, TaggedSteps, columns=columns) == Model.from_pretrained(model).predict(
         reading.read(test, TaggedSteps, columns=columns)
     )
+
+
+def test_the_command_line_answers_at_each_line_of_numbers(tmp_path: Path) -> None:
+    model = Model(hidden_size=6, layers=1, directions="forward").fit(waves(8, 1), waves(4, 2), epochs=1, seed=1)
+    model.save_pretrained(tmp_path / "model")
+    values = waves(1, 3)[0].values
+    result = CliRunner().invoke(app, ["stream", str(tmp_path / "model"), "--json"], input=lines_of(values))
+    assert result.exit_code == 0, result.output
+    fits([json.loads(line) for line in result.stdout.splitlines()], model.predict(values))
+
+
+def lines_of(values: np.ndarray) -> str:
+    return "".join(",".join("" if one != one else repr(float(one)) for one in step) + "\n" for step in values)
+
+
+def answered(task: Tagger, pieces: list[Any], saved: Any = None) -> list[dict[str, Any]]:
+    streamer = task.stream(saved)
+    found = [answer for piece in pieces for answer in streamer.read(piece)]
+    return found + list(streamer.finish())
+
+
+def fits(answers: list[dict[str, Any]], example: TaggedSteps) -> None:
+    assert [answer["tag"] for answer in answers] == list(example.tags or ())
+    assert [answer["confidence"] for answer in answers] == pytest.approx(example.confidence, abs=1e-5)
+
+
+@pytest.mark.parametrize("connections", ["plain", "skip"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_stream_says_at_each_line_what_a_whole_recording_gets(size: int, connections: str) -> None:
+    task = made(directions="forward", connections=connections, missing="told")
+    given = [e.values.copy() for e in examples()]
+    given[3][4, 1] = np.nan
+    text = "\n".join(lines_of(values) for values in given).removesuffix("\n")  # an empty line between two, no last end
+    answers = answered(task, [text[k : k + size] for k in range(0, len(text), size)])
+    for example in task.predict(given):
+        fits(answers[: len(example.values)], example)
+        del answers[: len(example.values)]
+    assert not answers
+
+
+def test_arrays_are_streamed_in_chunks_and_go_on_from_a_kept_state(tmp_path: Path) -> None:
+    task, values = made(directions="forward"), examples()[3].values
+    (whole,) = task.predict([values])
+    answers = answered(task, [values[:4], values[4:5], values[5:]])
+    assert [answer["element"] for answer in answers] == [str(step) for step in range(1, 10)]
+    fits(answers, whole)
+    first = task.stream()
+    before = list(first.read(lines_of(values[:4])))
+    states.save(first.state, tmp_path / "kept")
+    fits(before + answered(task, [lines_of(values[4:])], states.load(tmp_path / "kept")), whole)
+    with pytest.raises(BadOption, match="another model"):
+        made(directions="forward", hidden_size=6).stream(first.state)
+    with pytest.raises(BadOption, match="no state of a stream of numbers"):
+        task.stream({"carried": ()})
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,x", "'x' where a number is expected"),
+        ("1 2 3", "3 numbers a step where training had 2"),
+        ("1,", "a missing number at step 1; in training there was none"),
+        ("1,inf", "an infinite number"),
+    ],
+)
+def test_a_line_that_is_no_step_is_named_after_the_answers_before_it(line: str, message: str) -> None:
+    answers = made(directions="forward").stream().read(f"1,2\n3 4\n{line}\n5,6\n")
+    assert [next(answers)["element"] for _ in range(2)] == ["1,2", "3 4"]
+    with pytest.raises(BadData, match=f"the stream:3: {message}"):
+        next(answers)
+
+
+def test_what_cannot_stream_says_so() -> None:
+    with pytest.raises(BadOption, match="read in both directions cannot stream"):
+        made().stream()
+    with pytest.raises(BadOption, match="a CRF needs the whole"):
+        made(directions="forward", decoder="crf").stream()
+
+
+def test_a_line_without_an_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_step_streams, "LONGEST", 5)
+    with pytest.raises(BadData, match="the stream:1: a line of more than 5 characters"):
+        list(made(directions="forward").stream().read("1234567"))

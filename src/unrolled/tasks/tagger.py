@@ -37,6 +37,7 @@ from unrolled.tasks._label_streams import ReaderStreamer
 from unrolled.tasks._numbers import NumberReader, as_signal, must_be_texts, numeric, reader_of
 from unrolled.tasks._pretrained import sequences_below
 from unrolled.tasks._reader import Encoder, balanced, begun, layer_groups, lengths_of, text_vocabularies
+from unrolled.tasks._step_streams import StepStreamer
 from unrolled.tasks._strands import Strands, TwoBatches, TwoStrands, reverse_complement, turned
 from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
 
@@ -346,13 +347,13 @@ class Tagger(Task):
             raise BadOption("a CRF needs the whole sentence and cannot stream: train with decoder=softmax")
         self._must_stream()
         if isinstance(self.reader, NumberReader):
-            raise BadOption("a stream is of texts; numbers are not streamed")
+            return StepStreamer(self, self.reader, self._said, saved)
         rule = self.options["cut"]
         given = (self, self.reader, partial(tokenise, rule=rule), self._said)
         return ReaderStreamer(*given, everywhere=rule == "characters", saved=saved)
 
     def _said(self, vector: Tensor) -> dict[str, Any]:
-        """Of a token in a stream. vector: what is known there, (1, features)."""
+        """Of an element in a stream. vector: what is known there, (1, features)."""
         sure, best = self.output(vector).softmax(-1).max(-1)
         return {"tag": self.tags.symbols[int(best)], "confidence": float(sure)}
 
