@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ def test_a_model_learns_phases_and_says_them_after_it_was_saved(tmp_path: Path) 
     assert Model.from_pretrained(tmp_path / "model").predict(values).tags == model.predict(values).tags
 
 
-def told(*words: str, code: int = 0) -> str:
+def told(*words: Any, code: int = 0) -> str:
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == code, result.output
     return result.output
@@ -213,6 +214,30 @@ def test_the_command_line_trains_on_a_table_whose_rows_are_steps(tmp_path: Path)
     assert reading.read(said, TaggedSteps, columns=columns) == Model.from_pretrained(model).predict(
         reading.read(test, TaggedSteps, columns=columns)
     )
+
+
+def test_archives_and_arrays_are_predicted_and_mistakes_are_told_step_by_step(tmp_path: Path) -> None:
+    model = Model(hidden_size=6, layers=1).fit(waves(8, 1), waves(4, 2), epochs=1, seed=1)
+    model.save_pretrained(tmp_path / "model")
+    given = waves(5, 3)
+    reading.write(tmp_path / "a.npz", given)
+    predicted = model.predict(given)
+    lines = told("predict", tmp_path / "model", tmp_path / "a.npz").splitlines()
+    assert lines == [" ".join(e.tags) for e in predicted]
+    np.save(tmp_path / "a.npy", given[0].values)
+    assert told("predict", tmp_path / "model", tmp_path / "a.npy").split() == list(predicted[0].tags)
+    told("predict", tmp_path / "model", tmp_path / "a.npz", "--output", tmp_path / "b.npz")
+    assert reading.read(tmp_path / "b.npz", TaggedSteps) == predicted
+    page = tmp_path / "page.html"
+    told("inspect", "report", tmp_path / "model", "--data", tmp_path / "a.npz", "--output", page)
+    assert re.search(rf"step \d+ of ({'|'.join(str(len(e.values)) for e in given)})\b", page.read_text())
+
+
+def test_what_is_wrong_in_a_table_stops_a_training_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("run,x,phase\n1,0.5,up\n1,0.7,\n1,0.8,up\n")
+    result = CliRunner().invoke(app, ["train", "tagger", "--data", str(tmp_path / "a.csv"), *COLUMNS])
+    assert isinstance(result.exception, BadData) or result.exit_code == 2
+    assert "a.csv:3: an empty cell in the column 'phase'" in (result.output + str(result.exception))
 
 
 def test_the_command_line_answers_at_each_line_of_numbers(tmp_path: Path) -> None:
