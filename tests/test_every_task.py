@@ -25,6 +25,7 @@ from unrolled.cells.base import Cell
 from unrolled.data.captions import Captioned
 from unrolled.data.examples import Passage, Series, Signal, Speech
 from unrolled.data.music import Roll
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.inspection import laws
 from unrolled.lookup import find, names
 from unrolled.tasks._numbers import OF_TEXT
@@ -89,7 +90,7 @@ def task_of(name: str) -> str:
 def known_options(name: str) -> set[str]:
     """Of the task, for such examples."""
     known = set(recipe.option_table(task_of(name))["model"])
-    return known - {*OF_TEXT} if isinstance(examples_of(name)[0], Signal) else known
+    return known - {*OF_TEXT} if isinstance(examples_of(name)[0], (Signal, TaggedSteps)) else known
 
 
 def made(name: str, **options: Any) -> Task:
@@ -118,7 +119,7 @@ def must_hold(verdict: laws.Verdict) -> None:
 
 def test_there_are_tasks_and_examples_of_different_lengths(name: str) -> None:
     assert {"classifier", "tagger"} <= set(TASKS)
-    assert {"classifier_numbers", "regressor_numbers"} <= set(FURTHER)
+    assert {"classifier_numbers", "regressor_numbers", "tagger_numbers"} <= set(FURTHER)
     task, given = made(name), examples_of(name)
     assert len({example.content for example in given}) == len(given) >= 4
     assert len({task.encode(example).length for example in given}) > 1 or isinstance(given[0], Series)
@@ -158,7 +159,9 @@ def test_a_row_of_nan_poisons_no_other_row(name: str) -> None:
         pytest.skip("in a series such a number is a missing value, and is read")
     encoded = [task.encode(example) for example in given]
     before = rows_read(task, encoded)
-    if isinstance(given[0], (Roll, Signal, Speech, Captioned)):  # refused where it is read; but who knows of a kernel
+    if isinstance(
+        given[0], (Roll, Signal, TaggedSteps, Speech, Captioned)
+    ):  # refused where it is read; but who knows of a kernel
         if isinstance(given[0], Captioned):
             encoded[1] = encoded[1]._replace(source=np.full_like(encoded[1].source, np.nan, dtype=np.float32))
         else:

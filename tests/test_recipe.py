@@ -234,7 +234,7 @@ def test_the_sections_share_no_name(task: str) -> None:
 
 def test_columns_are_fields_of_the_example_that_are_no_confidence() -> None:
     assert set(option_table("classifier")["reading"]) == {"text", "values", "series", "label", *recipe.READING}
-    assert set(option_table("tagger")["reading"]) == {"tokens", "tags", *recipe.READING}
+    assert set(option_table("tagger")["reading"]) == {"tokens", "values", "series", "tags", *recipe.READING}
 
 
 @pytest.mark.parametrize(

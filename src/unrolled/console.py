@@ -14,9 +14,10 @@ from unrolled.api import Finished, Model
 from unrolled.console_training import count, err, show_training
 from unrolled.data import reading
 from unrolled.data.captions import Captioned
-from unrolled.data.examples import Passage, Speech
+from unrolled.data.examples import Passage, Speech, TaggedTokens
 from unrolled.data.formats.base import likeliest
 from unrolled.data.music import Roll, sounding
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.demos.taught import Shown
 from unrolled.errors import BadOption, CannotWrite
 from unrolled.files import must_have_folder, write_whole
@@ -126,9 +127,9 @@ def predict(model: Model, source: str, output: Path | None, options: Mapping[str
 
 
 def _label_line(example: Any) -> str:
-    """What was found, for people: a transcript; a caption; notes; what may follow a text; or labels, and how probable.
+    """What was found, for people: a transcript; a caption; notes; what may follow a text; tags; or labels.
 
-    Probabilities stand where they are known.
+    How probable labels are stands beside them, where it is known.
     """
     if isinstance(example, (Speech, Captioned)):
         return getattr(example, example.blank) or ""
@@ -136,6 +137,8 @@ def _label_line(example: Any) -> str:
         return "" if example.following is None else " | ".join(sounding(example.following))
     if isinstance(example, Passage):
         return "" if example.following is None else likeliest(example.following)
+    if isinstance(example, (TaggedTokens, TaggedSteps)):
+        return " ".join(example.tags or ())
     labels = (example.label,) if isinstance(example.label, str) else example.label
     sure = [f"{(example.probabilities or {})[label]:.4f}" for label in labels if label in (example.probabilities or {})]
     return "\t".join(["|".join(labels), *sure])

@@ -20,6 +20,7 @@ from unrolled.data.batching import in_order
 from unrolled.data.captions import Captioned
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
 from unrolled.data.music import Roll
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, BadOption, UnrolledError
 from unrolled.inspection.attention import attention
 from unrolled.inspection.diagnosis import diagnose
@@ -223,11 +224,11 @@ def _answers(predicted: Sequence[Any], gold: Sequence[Any], ignored: str | None)
     """Every decision, right or wrong. ignored: a tag that says that none is known."""
     for said, right in zip(predicted, gold, strict=True):
         place = "" if right.origin is None else f"{Path(right.origin.path).name}:{right.origin.line}"
-        if isinstance(right, TaggedTokens):
+        if isinstance(right, (TaggedTokens, TaggedSteps)):
             rows = zip(said.tags, right.tags or (), said.confidence or (None,) * len(said.tags), strict=True)
             for k, (tag, gold_tag, sure) in enumerate(rows):
                 if gold_tag != ignored:
-                    yield Mistake(_marked(right.tokens, k), tag, gold_tag, sure, place)
+                    yield Mistake(_element(right, k), tag, gold_tag, sure, place)
         elif isinstance(right, (LabelledText, Signal)):
             yield Mistake(_said_of(right), _joined(said.label), _joined(right.label), _sure(said), place)
         elif isinstance(right, (Pair, Question, Speech, Captioned)):
@@ -259,6 +260,13 @@ def _sure(said: Any) -> float | None:
     return float(np.prod([p if label in said.label else 1 - p for label, p in said.probabilities.items()]))
 
 
+def _element(example: TaggedTokens | TaggedSteps, place: int) -> str:
+    """One of its elements, in words."""
+    if isinstance(example, TaggedSteps):
+        return f"step {place + 1:,} of {len(example.values):,}"
+    return _marked(example.tokens, place)
+
+
 def _marked(tokens: Sequence[str], place: int, around: int = 8) -> str:
     """A token among its neighbours."""
     left, right = tokens[max(0, place - around) : place], tokens[place + 1 : place + 1 + around]
@@ -271,7 +279,7 @@ def _said_of(example: Example) -> str:
         return f"{example.name or 'a piece'} of {len(example.notes):,} steps"
     if isinstance(example, Series):
         return f"{example.series or 'a series'} of {len(example.values):,} steps"
-    if isinstance(example, (Signal, Speech)):
+    if isinstance(example, (Signal, TaggedSteps, Speech)):
         steps, features = np.atleast_2d(example.values.T).T.shape
         return f"{steps:,} steps of {features:,}"
     if isinstance(example, Captioned):

@@ -24,6 +24,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.data.examples import LabelledText, Signal, Speech
 from unrolled.data.spectra import Spectra
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
@@ -38,6 +39,7 @@ from unrolled.tasks.base import SomeTask
 OF_TEXT = (
     "tokens", "vectors", "word_size", "characters", "character_size", "character_hidden", "feature_size",
     "word_dropout", "encoder", "encoder_training", "encoder_dropout", "encoder_rates", "minimum_count",
+    "cut",
 )  # fmt: skip
 """Options that numbers have no use for."""
 OF_SOUND = ("sound", "rate", "bands", "frame_shift")
@@ -75,6 +77,8 @@ class Batch(NamedTuple):
 
     values: PackedSequence
     targets: list[Any]
+    place: NDArray[np.int64]
+    """(elements,): element k of the packed batch is this one of the rows laid end to end in the caller's order."""
 
 
 class NumberReader(nn.Module):
@@ -154,7 +158,7 @@ class NumberReader(nn.Module):
         """One packed batch. Rows keep their order through `sorted_indices`."""
         order, rank, place, sizes = packing([e.length for e in encoded])
         values = np.concatenate([e.values for e in encoded])[place]
-        return Batch(packed(values, order, rank, sizes), [e.target for e in encoded])
+        return Batch(packed(values, order, rank, sizes), [e.target for e in encoded], place)
 
     def forward(self, batch: Batch) -> PackedSequence:
         """The vectors, packed as the batch is; data (elements, output)."""
@@ -338,7 +342,7 @@ def _known(values: NDArray[Any]) -> NDArray[np.int64]:
 def must_be_texts(examples: Sequence[Any], options: Mapping[str, Any]) -> None:
     """Raise `BadData` where numbers are among training texts, `BadOption` for options of numbers."""
     for example in examples:
-        if isinstance(example, Signal):
+        if isinstance(example, (Signal, TaggedSteps)):
             raise example.problem("numbers among texts: a model reads either")
     for name in (*SAID, "scaling", "missing", *OF_SOUND, "masked_features", "masked_steps"):
         if name in options:
@@ -351,6 +355,8 @@ def as_signal(raw: Any) -> Signal:
         return raw
     if isinstance(raw, Speech):
         return Signal(values=raw.values, rate=raw.rate, origin=raw.origin)
+    if isinstance(raw, TaggedSteps):
+        return Signal(values=raw.values, origin=raw.origin)
     if isinstance(raw, (str, LabelledText)):
         raise BadData("a text, where this model reads numbers: an array of (steps, features) is expected")
     try:

@@ -1,24 +1,27 @@
-"""A label per element: part of speech, chunks and names (BIO), slots, secondary structure.
+"""A label per element: part of speech, chunks and names (BIO), slots, secondary structure; or per step of numbers.
 
 Words and their spellings, read in both directions, then for each token a softmax over the tags, or for the sentence a
 linear-chain CRF over their sequences (Huang, Xu & Yu 2015, arXiv:1508.01991; with spellings Lample et al. 2016,
 arXiv:1603.01360). Where the tags are BIO, a CRF gives sequences that are valid BIO only.
+Of numbers at each step (a sensor's, a gesture's) each step gets a tag in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import compress
-from typing import Any, ClassVar, Literal
+from itertools import chain, compress
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.data.examples import TaggedTokens
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.data.tokenisers.base import Tokeniser
 from unrolled.data.tokens import tokenise
 from unrolled.data.vocabulary import Vocabulary
@@ -26,22 +29,15 @@ from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.layers.crf import CRF, bio_constraints
 from unrolled.layers.packed import at
 from unrolled.layers.stack import CellName
+from unrolled.metrics.classification import classification_scores
 from unrolled.metrics.spans import is_bio, span_scores
 from unrolled.metrics.tagging import token_scores
 from unrolled.state import State
 from unrolled.tasks._label_streams import ReaderStreamer
+from unrolled.tasks._numbers import NumberReader, as_signal, must_be_texts, numeric, reader_of
 from unrolled.tasks._pretrained import sequences_below
-from unrolled.tasks._reader import (
-    Batch,
-    Encoded,
-    Encoder,
-    Reader,
-    ReaderOptions,
-    balanced,
-    begun,
-    layer_groups,
-    lengths_of,
-)
+from unrolled.tasks._reader import Encoder, balanced, begun, layer_groups, lengths_of, text_vocabularies
+from unrolled.tasks._step_streams import StepStreamer
 from unrolled.tasks._strands import Strands, TwoBatches, TwoStrands, reverse_complement, turned
 from unrolled.tasks.base import NEVER_SEEN, Loss, Streamer, Task
 
@@ -50,10 +46,10 @@ IGNORED = -100
 
 
 class Tagger(Task):
-    """A tag for each token.
+    """A tag for each token, or for each step of numbers.
 
     Args:
-        vocabularies: `words`, `characters`, `tags`, and `feature.NAME` for each further column.
+        vocabularies: `tags`; and, of texts, `words`, `characters`, and `feature.NAME` for each further column.
         cell: the recurrence, a file's name in `cells/`.
         hidden_size: units of a cell.
         layers: recurrent layers on top of each other.
@@ -84,9 +80,11 @@ class Tagger(Task):
         encoder_training: whether they learn on (`tuned`) or not (`frozen`).
         encoder_dropout: rate of dropout on their vectors.
         encoder_rates: what their own rates of dropout are multiplied by, where they learn on.
+        inputs, scaling, means, deviations, missing, masked_features, masked_steps: of numbers, as in `Classifier`.
     """
 
     example = TaggedTokens
+    reads = (TaggedTokens, TaggedSteps)
     settings: ClassVar[Mapping[str, Any]] = {
         "learning_rate": 5e-3,
         "batch_rows": 16,
@@ -128,10 +126,21 @@ class Tagger(Task):
         encoder_training: Literal["tuned", "frozen"] = "frozen",
         encoder_dropout: float = 0.0,
         encoder_rates: float = 0.5,
+        inputs: int = 0,
+        scaling: Literal["standard", "none"] = "standard",
+        means: list[float] | None = None,
+        deviations: list[float] | None = None,
+        missing: Literal["refused", "told"] = "refused",
+        masked_features: int = 0,
+        masked_steps: int = 0,
     ) -> None:
         super().__init__(vocabularies, tokenisers)
+        if inputs:
+            self.example = TaggedSteps  # type: ignore[misc, assignment]
+        if inputs and strands == "both":
+            raise BadOption("strands is an option for DNA; numbers have none")
         self.tags = vocabularies["tags"]
-        self.reader = Reader(vocabularies, self.tokenisers, ReaderOptions.of(self.options))
+        self.reader = reader_of(vocabularies, self.tokenisers, self.options)
         self.output = nn.Linear(self.reader.output_size, len(self.tags))
         self.crf: CRF | None = None
         if ignored_tag is not None and (decoder == "crf" or ignored_tag in self.tags):
@@ -144,7 +153,7 @@ class Tagger(Task):
     @classmethod
     def prepare(
         cls,
-        examples: Sequence[TaggedTokens],
+        examples: Sequence[TaggedTokens] | Sequence[TaggedSteps],
         *,
         minimum_count: int = 1,
         vectors: str | None = None,
@@ -161,42 +170,44 @@ class Tagger(Task):
             options: of the constructor.
 
         Raises:
-            BadData: no examples, or one without tags or tokens.
+            BadData: no examples, one without tags or elements, numbers of different width.
+            BadOption: options of texts for numbers.
         """
         if not examples:
             raise BadData("there are no examples to learn from")
         for example in examples:
             _must_have_tags(example)
-        vocabularies = {
-            "words": Vocabulary.build(([t.lower() for t in e.tokens] for e in examples), minimum_count=minimum_count),
-            "characters": Vocabulary.build((token for e in examples for token in e.tokens), minimum_count=2),
-            "tags": Vocabulary.build(_known(examples, options.get("ignored_tag")), unknown=None, kind="tag"),
-        }
-        if not len(vocabularies["tags"]):
+        tags = Vocabulary.build(_known(examples, options.get("ignored_tag")), unknown=None, kind="tag")
+        if not len(tags):
             raise BadData(f"there is no tag to learn from but {options['ignored_tag']!r}, which is ignored")
-        for name in examples[0].features:
-            vocabularies[f"feature.{name}"] = Vocabulary.build(e.features[name] for e in examples)
         # Between spans' tags there are rules, which a CRF keeps; for other tags a softmax is as good, and much quicker.
-        spans = all(is_bio(tag) for tag in vocabularies["tags"].symbols) and options.get("ignored_tag") is None
+        spans = all(is_bio(tag) for tag in tags.symbols) and options.get("ignored_tag") is None
         options.setdefault("decoder", "crf" if spans else "softmax")
-        single = all(len(token) == 1 for example in examples for token in example.tokens)
+        if isinstance(examples[0], TaggedSteps):
+            given = {"minimum_count": minimum_count > 1, "vectors": vectors, "encoder": encoder}
+            return numeric(cls, {"tags": tags}, examples, options, **given)
+        must_be_texts(examples, options)
+        texts = cast("Sequence[TaggedTokens]", examples)
+        vocabularies = text_vocabularies([e.tokens for e in texts], minimum_count) | {"tags": tags}
+        for name in texts[0].features:
+            vocabularies[f"feature.{name}"] = Vocabulary.build(e.features[name] for e in texts)
+        single = all(len(token) == 1 for example in texts for token in example.tokens)
         options.setdefault("cut", "characters" if single else "words")
         return begun(cls, vocabularies, options, vectors=vectors, encoders=encoder)
 
-    def encode(self, example: TaggedTokens) -> Encoded | TwoStrands:
+    def encode(self, example: TaggedTokens | TaggedSteps) -> Any:
+        if isinstance(self.reader, NumberReader):
+            if not isinstance(example, TaggedSteps):
+                raise example.problem("a text, where this model reads numbers")
+            return self.reader.encode(as_signal(example.checked()), self._target(example))
+        if isinstance(example, TaggedSteps):
+            raise example.problem("numbers, where this model reads texts")
         if not example.tokens:
             raise example.problem("a sentence without tokens")
         missing = [name for name in self.reader.feature_vocabularies if name not in example.features]
         if missing:
             raise example.problem(f"the model also reads the column {missing[0]!r}, which is not there")
-        target = None
-        if example.tags is not None:
-            known = np.array([tag != self.options["ignored_tag"] for tag in example.tags], dtype=bool)
-            target = np.full(len(example.tags), IGNORED)
-            try:
-                target[known] = self.tags.encode(compress(example.tags, known))
-            except UnknownName as error:
-                raise example.problem(f"{error} ({NEVER_SEEN})") from None
+        target = self._target(example)
         given = self.reader.encode(example.tokens, example.features, target, " ".join(example.tokens))
         if self.options["strands"] == "given":
             return given
@@ -209,15 +220,27 @@ class Tagger(Task):
         back = {name: values[::-1] for name, values in example.features.items()}
         return TwoStrands(given, self.reader.encode(other, back, None, " ".join(other)))
 
+    def _target(self, example: TaggedTokens | TaggedSteps) -> NDArray[np.int64] | None:
+        """The numbers of the tags, (elements,), `IGNORED` where none is known; None where the example has none."""
+        if example.tags is None:
+            return None
+        known = np.array([tag != self.options["ignored_tag"] for tag in example.tags], dtype=bool)
+        target = np.full(len(example.tags), IGNORED)
+        try:
+            target[known] = self.tags.encode(compress(example.tags, known))
+        except UnknownName as error:
+            raise example.problem(f"{error} ({NEVER_SEEN})") from None
+        return target
+
     def layer_groups(self) -> list[list[nn.Parameter]]:
         return layer_groups(self, self.reader.encoders)
 
-    def collate(self, encoded: Sequence[Any]) -> Batch | TwoBatches:
+    def collate(self, encoded: Sequence[Any]) -> Any:
         if self.options["strands"] == "given":
             return self.reader.collate(encoded)
         return TwoBatches(*(self.reader.collate(side) for side in zip(*encoded, strict=True)))
 
-    def loss(self, batch: Batch | TwoBatches) -> Loss:
+    def loss(self, batch: Any) -> Loss:
         if any(target is None for target in batch.targets):
             raise BadData("an example without tags cannot be learnt from")
         emissions = self._emissions(batch)
@@ -231,7 +254,7 @@ class Tagger(Task):
             )
         return Loss(total, max(int((tags != IGNORED).sum()), 1))
 
-    def decide(self, batch: Batch | TwoBatches, **options: Any) -> list[dict[str, Any]]:
+    def decide(self, batch: Any, **options: Any) -> list[dict[str, Any]]:
         emissions = self._emissions(batch)
         if self.crf is not None:
             best = self.crf.viterbi(emissions)[0]
@@ -260,11 +283,11 @@ class Tagger(Task):
     def sequences_below(self, encoded: Any) -> dict[str, tuple[str, ...]]:
         return sequences_below(self.reader.encoders, encoded)
 
-    def says(self, batch: Batch | TwoBatches, place: int = -1) -> tuple[Tensor, Sequence[str]]:
+    def says(self, batch: Any, place: int = -1) -> tuple[Tensor, Sequence[str]]:
         """Of each tag of that token; of a CRF by the token's own scores, its neighbours' tags left out."""
         return at(self._emissions(batch), place).log_softmax(-1), self.tags.symbols
 
-    def chances(self, batch: Batch | TwoBatches) -> tuple[Tensor, Tensor]:
+    def chances(self, batch: Any) -> tuple[Tensor, Tensor]:
         """Of each token's tag; of a CRF by the marginals, which the confidences are."""
         emissions = self._emissions(batch)
         found = (
@@ -273,8 +296,8 @@ class Tagger(Task):
         tags = torch.from_numpy(np.concatenate(batch.targets)[batch.place])
         return found[tags != IGNORED], tags[tags != IGNORED]
 
-    def _emissions(self, batch: Batch | TwoBatches) -> PackedSequence:
-        if isinstance(batch, Batch):
+    def _emissions(self, batch: Any) -> PackedSequence:
+        if not isinstance(batch, TwoBatches):
             read = self.reader(batch)
             return read._replace(data=self.output(read.data))
         # Rows of equal lengths in the same order: both batches are packed alike.
@@ -282,9 +305,9 @@ class Tagger(Task):
         back = turned(other.data, batch.given.place, lengths_of(read))
         return read._replace(data=self.output((read.data + back) / 2))
 
-    def see(self, batch: Batch | TwoBatches) -> None:
+    def see(self, batch: Any) -> None:
         """Of two strands the given one."""
-        self._emissions(batch if isinstance(batch, Batch) else batch.given)
+        self._emissions(batch.given if isinstance(batch, TwoBatches) else batch)
 
     @property
     def holds_spans(self) -> bool:
@@ -296,19 +319,25 @@ class Tagger(Task):
         """What decides which weights are best: the `f1` of spans, or the `accuracy` of tags."""
         return "f1" if self.holds_spans else "accuracy"
 
-    def score(self, predicted: Sequence[TaggedTokens], gold: Sequence[TaggedTokens]) -> dict[str, float]:
-        """`accuracy` per token, `unseen_accuracy` on words not met in training; of BIO spans `f1` and its parts."""
+    def score(self, predicted: Sequence[Any], gold: Sequence[Any]) -> dict[str, float]:
+        """`accuracy` per element; of words `unseen_accuracy` on those not met in training; of numbers `macro_f1` and
+        `matthews`; of BIO spans `f1` and its parts.
+        """
         for example in gold:
             _must_have_tags(example)
-        ignored, words = self.options["ignored_tag"], self.vocabularies["words"]
+        ignored = self.options["ignored_tag"]
         counted = [[tag != ignored for tag in example.tags or ()] for example in gold]
         right, guessed = (
             [list(compress(e.tags or (), c)) for e, c in zip(side, counted, strict=True)] for side in (gold, predicted)
         )
-        known = [[t.lower() in words for t in compress(e.tokens, c)] for e, c in zip(gold, counted, strict=True)]
         if not any(right):
             raise BadData(f"there is no tag to score but {ignored!r}, which is ignored")
-        scores = token_scores(right, guessed, known)
+        if isinstance(self.reader, NumberReader):
+            scores = classification_scores(list(chain(*right)), list(chain(*guessed)))
+        else:
+            words = self.vocabularies["words"]
+            known = [[t.lower() in words for t in compress(e.tokens, c)] for e, c in zip(gold, counted, strict=True)]
+            scores = token_scores(right, guessed, known)
         if self.holds_spans:
             scores.update(span_scores(right, guessed))
         return scores
@@ -317,12 +346,14 @@ class Tagger(Task):
         if self.crf is not None:
             raise BadOption("a CRF needs the whole sentence and cannot stream: train with decoder=softmax")
         self._must_stream()
+        if isinstance(self.reader, NumberReader):
+            return StepStreamer(self, self.reader, self._said, saved)
         rule = self.options["cut"]
         given = (self, self.reader, partial(tokenise, rule=rule), self._said)
         return ReaderStreamer(*given, everywhere=rule == "characters", saved=saved)
 
     def _said(self, vector: Tensor) -> dict[str, Any]:
-        """Of a token in a stream. vector: what is known there, (1, features)."""
+        """Of an element in a stream. vector: what is known there, (1, features)."""
         sure, best = self.output(vector).softmax(-1).max(-1)
         return {"tag": self.tags.symbols[int(best)], "confidence": float(sure)}
 
@@ -337,20 +368,26 @@ class Tagger(Task):
         if self.options["strands"] == "both":
             raise BadOption("the other strand begins where a sequence ends: strands=both cannot stream")
 
-    def read(self, raw: Any) -> TaggedTokens:
-        if isinstance(raw, TaggedTokens):
+    def read(self, raw: Any) -> TaggedTokens | TaggedSteps:
+        if isinstance(raw, (TaggedTokens, TaggedSteps)):
             return raw
+        if isinstance(self.reader, NumberReader):
+            return TaggedSteps(values=as_signal(raw).values)
         if isinstance(raw, str):
             return TaggedTokens(tokens=tuple(tokenise(raw, self.options["cut"])))
         return TaggedTokens(tokens=tuple(raw))
 
 
-def _known(examples: Sequence[TaggedTokens], ignored: str | None) -> Iterator[list[str]]:
+def _known(examples: Sequence[TaggedTokens | TaggedSteps], ignored: str | None) -> Iterator[list[str]]:
     """The tags of each example but the one that says that none is known."""
     return ([tag for tag in example.tags or () if tag != ignored] for example in examples)
 
 
-def _must_have_tags(example: TaggedTokens) -> None:
+def _must_have_tags(example: TaggedTokens | TaggedSteps) -> None:
+    if isinstance(example, TaggedSteps):
+        if example.checked().tags is None:
+            raise example.problem("numbers without tags")
+        return
     if not example.tokens:
         raise example.problem("a sentence without tokens")
     if example.tags is None:

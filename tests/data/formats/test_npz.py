@@ -175,5 +175,7 @@ def test_what_an_array_cannot_hold_is_not_written(tmp_path: Path) -> None:
 
 
 def test_it_holds_no_texts() -> None:
-    with pytest.raises(BadOption, match="the format npz holds numbers with labels, not texts with labels"):
+    with pytest.raises(
+        BadOption, match="the format npz holds numbers with labels or numbers with a tag a step, not texts"
+    ):
         NPZ(LabelledText)

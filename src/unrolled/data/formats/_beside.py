@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from unrolled.data.captions import Captioned, seen
 from unrolled.data.examples import Example, Origin, Signal, Speech
 from unrolled.data.recordings import recorded
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, UnknownName
 
-BESIDE = (Signal, Speech, Captioned)
+BESIDE = (Signal, TaggedSteps, Speech, Captioned)
 """The types of such examples."""
 
 
@@ -41,6 +42,8 @@ class Beside:
             found = recorded(path, beside=where)
         except (BadData, UnknownName) as error:
             raise BadData(str(error)) from None
+        if kind is TaggedSteps:
+            return TaggedSteps(values=found.values, tags=blank, origin=origin, rest=rest).checked()
         if kind is Speech:
             return Speech(values=found.values, rate=found.rate, transcript=blank, origin=origin, rest=rest)
         return Signal(values=found.values, rate=found.rate, label=blank, origin=origin, rest=rest)

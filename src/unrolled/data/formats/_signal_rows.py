@@ -10,7 +10,8 @@
 Of rows that are steps, `series` names the column that tells series apart. `values` names the columns of numbers: some
 names with commas between them, each also for those that have a number behind it (`lpc` is `lpc1`, `lpc2`, …); where
 nothing is said, they are all but those of series, label and confidence. An empty cell, `NaN`, `NA` or `?` is a missing
-number. The label is that of the series' first row, and the same in all of them.
+number. The label is that of the series' first row, and the same in all of them. Where each step has a label of its own,
+they are the cells of the column `tags` (`--set tags=phase`): either all of a series' are empty, or none is.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.examples import Origin, Signal
+from unrolled.data.examples import Example, Origin, Signal
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, UnknownName
 
+STEPS = (Signal, TaggedSteps)
+"""The types of examples that are numbers at each step."""
 MISSING = frozenset({"", "nan", "na", "?"})
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 
@@ -39,19 +43,19 @@ class Steps(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Where what stands: of the series, of the label (None where there is none), of the numbers."""
+    """Where what stands: of the series, of the label or the tags (None where there are none), of the numbers."""
 
     series: int
     label: int | None
     numbers: tuple[int, ...]
 
 
-def columns_of(header: Sequence[str], columns: Mapping[str, str], where: str | Path) -> Columns:
-    """Raises `UnknownName` for a column that is not there, `BadData` where there are no numbers."""
-    series, label = columns.get("series", "series"), columns.get("label", "label")
+def columns_of(header: Sequence[str], columns: Mapping[str, str], where: str | Path, blank: str) -> Columns:
+    """blank: `label` or `tags`. Raises `UnknownName` for a column that is not there, `BadData` where no numbers are."""
+    series, label = columns.get("series", "series"), columns.get(blank, blank)
     if series not in header:
         raise UnknownName("column", series, header, f"{where} (series)")
-    if "label" in columns and label not in header:
+    if blank in columns and label not in header:
         raise UnknownName("column", label, header, str(where))
     found: list[int] = []
     for name in columns.get("values", "").split(",") if "values" in columns else ():
@@ -69,13 +73,25 @@ def columns_of(header: Sequence[str], columns: Mapping[str, str], where: str | P
 
 
 def signals(
-    rows: Iterator[tuple[int, tuple[str, ...]]], header: tuple[str, ...], columns: Mapping[str, str], where: str | Path
-) -> Iterator[Signal]:
-    """The series of a table, each as soon as its last row was read. rows: with their line numbers, without the header.
+    rows: Iterator[tuple[int, tuple[str, ...]]],
+    header: tuple[str, ...],
+    columns: Mapping[str, str],
+    where: str | Path,
+    kind: type[Example],
+) -> Iterator[Signal | TaggedSteps]:
+    """The series of a table, each as soon as its last row was read.
 
-    Raises `BadData` for a series that begins again, a cell that is no number, a label that changes within a series.
+    Args:
+        rows: with their line numbers, without the header.
+        header: the names of the columns.
+        columns: of the fields, where they are called otherwise.
+        where: the table.
+        kind: one of `STEPS`.
+
+    Raises `BadData` for a series that begins again, a cell that is no number, a label that changes within a series, a
+    tag that is empty where others of its series are not.
     """
-    places = columns_of(header, columns, where)
+    places = columns_of(header, columns, where, kind.blank)
     seen: set[str] = set()
     for name, group in groupby(rows, key=lambda row: row[1][places.series]):
         steps = list(group)
@@ -83,16 +99,41 @@ def signals(
         if name in seen:
             raise BadData(f"the series {name!r} begins again: the rows of one series must stand together", where, first)
         seen.add(name)
-        label = None
-        if places.label is not None:
-            label = steps[0][1][places.label] or None
-            for number, cells in steps:
-                if (cells[places.label] or None) != label:
-                    told = f"{cells[places.label]!r} in a series that began with {label!r}"
-                    raise BadData(f"the label is {told}: it has one", where, number)
         values = _numbers(steps, header, places.numbers, where)
-        rest = Steps(header, tuple(cells for _, cells in steps))
-        yield Signal(values=values, label=label, series=name, origin=Origin(where, first), rest=rest)
+        origin, rest = Origin(where, first), Steps(header, tuple(cells for _, cells in steps))
+        if kind is TaggedSteps:
+            tags = None if places.label is None else _tags(steps, header, places.label, where)
+            yield TaggedSteps(values=values, tags=tags, series=name, origin=origin, rest=rest)
+        else:
+            label = None if places.label is None else _label(steps, places.label, where)
+            yield Signal(values=values, label=label, series=name, origin=origin, rest=rest)
+
+
+def _label(steps: Sequence[tuple[int, tuple[str, ...]]], place: int, where: str | Path) -> str | None:
+    """The one of all steps."""
+    label = steps[0][1][place] or None
+    for number, cells in steps:
+        if (cells[place] or None) != label:
+            told = f"{cells[place]!r} in a series that began with {label!r}"
+            raise BadData(f"the label is {told}: it has one", where, number)
+    return label
+
+
+def _tags(
+    steps: Sequence[tuple[int, tuple[str, ...]]], header: Sequence[str], place: int, where: str | Path
+) -> tuple[str, ...] | None:
+    """One of each step, or none at all."""
+    tags = tuple(cells[place] for _, cells in steps)
+    if not any(tags):
+        return None
+    if "" in tags:
+        raise BadData(
+            f"an empty cell in the column {header[place]!r}, where other steps of the series have tags: where none is "
+            "known, write one that says so, and name it: `--set ignored_tag=…`",
+            where,
+            steps[tags.index("")][0],
+        )
+    return tags
 
 
 def _numbers(
@@ -114,12 +155,14 @@ def _numbers(
     return values
 
 
-def cells_of(example: Signal, number: int, columns: Mapping[str, str]) -> list[dict[str, str]]:
-    """The rows of a series, as they were read or anew, with the label in its place and what a prediction knows besides.
+def cells_of(example: Signal | TaggedSteps, number: int, columns: Mapping[str, str]) -> list[dict[str, str]]:
+    """The rows of a series, as they were read or anew, with the label, or each step's tag, in its place, and what a
+    prediction knows besides.
 
     number: of the example, for one that has no name.
     """
-    series, label = columns.get("series", "series"), columns.get("label", "label")
+    series, blank = columns.get("series", "series"), columns.get(example.blank, example.blank)
+    confidence = columns.get("confidence", "confidence")
     if isinstance(example.rest, Steps):
         rows = [dict(zip(example.rest.names, cells, strict=True)) for cells in example.rest.rows]
     else:
@@ -130,11 +173,19 @@ def cells_of(example: Signal, number: int, columns: Mapping[str, str]) -> list[d
             {series: name, **{f"{base}{k}": "" if one != one else repr(one) for k, one in enumerate(step, 1)}}
             for step in values.tolist()
         ]
+    if isinstance(example, TaggedSteps):
+        tags = example.checked().tags
+        if tags is not None or any(blank in row for row in rows):
+            rows = [{**row, blank: tag} for row, tag in zip(rows, tags or ("",) * len(rows), strict=True)]
+        if example.confidence is not None:
+            figures = [f"{figure:.4f}" for figure in example.confidence]
+            rows = [{**row, confidence: figure} for row, figure in zip(rows, figures, strict=True)]
+        return rows
     if isinstance(example.label, tuple):
         raise BadData("cannot write several labels of a series in a table; write jsonl instead")
-    if example.label is not None or any(label in row for row in rows):
-        rows = [{**row, label: example.label or ""} for row in rows]
+    if example.label is not None or any(blank in row for row in rows):
+        rows = [{**row, blank: example.label or ""} for row in rows]
     sure = None if example.label is None else (example.probabilities or {}).get(example.label)
     if sure is not None:
-        rows = [{**row, columns.get("confidence", "confidence"): f"{sure:.4f}"} for row in rows]
+        rows = [{**row, confidence: f"{sure:.4f}"} for row in rows]
     return rows

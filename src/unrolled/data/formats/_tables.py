@@ -32,9 +32,10 @@ from unrolled.data.examples import (
 from unrolled.data.formats import _series_rows
 from unrolled.data.formats._beside import BESIDE, Beside, without_path
 from unrolled.data.formats._series_rows import even, series
-from unrolled.data.formats._signal_rows import cells_of, signals
+from unrolled.data.formats._signal_rows import STEPS, cells_of, signals
 from unrolled.data.formats.base import TextFormat, aligned, likeliest, together
 from unrolled.data.lines import split_blanks
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, BadOption, UnknownName
 
 Label = str | tuple[str, ...] | None
@@ -46,6 +47,7 @@ _INPUTS: Mapping[type[Example], tuple[str, ...]] = {
     Question: ("question", "context"),
     Passage: ("text",),
     Signal: ("values",),
+    TaggedSteps: ("values",),
     Speech: ("values",),
     Series: ("values",),
     Captioned: ("image",),
@@ -118,6 +120,13 @@ class Table(TextFormat):
     def _put_prediction(self, example: Example) -> dict[str, Any]:
         """Field -> value, of what a prediction knows besides the blank."""
 
+    def _get_tags(self, value: Any) -> tuple[str, ...] | None:
+        """Of the steps of numbers."""
+        return self._get_list(value)
+
+    def _put_tags(self, tags: tuple[str, ...] | None, before: Any) -> Any:
+        return self._put_list(tags)
+
     def _column(self, field: str) -> str:
         return self.columns.get(field, field)
 
@@ -150,6 +159,8 @@ class Table(TextFormat):
                 path, kind = self._get_text(given, _INPUTS[self.example_type][0]), self.example_type
                 if kind is Signal:
                     blank = None if blank is None else self._get_label(blank)
+                elif kind is TaggedSteps:
+                    blank = None if blank is None else self._get_tags(blank)
                 else:
                     blank = self._get_optional(blank, kind.blank)
                 return self._beside.example(kind, path, where, blank, origin=origin, rest=row)
@@ -190,6 +201,8 @@ class Table(TextFormat):
                 raise without_path(example)
             if not empty and isinstance(example, Signal):
                 cells[blank] = self._put_label(example.label, cells.get(blank))
+            elif not empty and isinstance(example, TaggedSteps):
+                cells[blank] = self._put_tags(example.checked().tags, cells.get(blank))
             elif not empty:
                 cells[blank] = self._put_optional(getattr(example, example.blank))
         elif isinstance(example, TaggedTokens):
@@ -220,15 +233,14 @@ class TextTable(Table):
     @classmethod
     def tells(cls, path: Path, kinds: Sequence[type[Example]], columns: Mapping[str, str]) -> type[Example]:
         """Numbers, where it is said which rows are the steps of a series, or in which column files are named."""
-        return (
-            Signal if Signal in kinds and {"series", "values"} & set(columns) else super().tells(path, kinds, columns)
-        )
+        numbers = [kind for kind in kinds if kind in STEPS]
+        return numbers[0] if numbers and {"series", "values"} & set(columns) else super().tells(path, kinds, columns)
 
     @property
     def _rows_are_steps(self) -> bool:
         if self.example_type is Series:
             return True
-        return self.example_type is Signal and ("series" in self.columns or "values" not in self.columns)
+        return self.example_type in STEPS and ("series" in self.columns or "values" not in self.columns)
 
     def _is_needed(self, field: str) -> bool:
         return super()._is_needed(field) and not (field == "values" and self._rows_are_steps)
@@ -260,7 +272,7 @@ class TextTable(Table):
                 row = Row(header, tuple(cells)) if shared is None else shared
                 yield self._example(dict(zip(header, cells, strict=True)), row, where, number)
 
-    def _series(self, lines: Iterator[str], where: str | Path) -> Iterator[Signal | Series]:
+    def _series(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
         rows = self._rows(lines, where)
         number, first = next(rows, (0, ()))
         header = tuple(first)
@@ -272,13 +284,13 @@ class TextTable(Table):
             if self.example_type is Series:
                 yield from series(tuples, header, self.columns, where)
             else:
-                yield from signals(even(tuples, len(header), where), header, self.columns, where)
+                yield from signals(even(tuples, len(header), where), header, self.columns, where, self.example_type)
 
     def _steps(self, example: Example, number: int) -> list[dict[str, str]]:
         """The rows of a series."""
         if isinstance(example, Series):
             return _series_rows.cells_of(example, number, self.columns)
-        assert isinstance(example, Signal)
+        assert isinstance(example, STEPS)
         return cells_of(example, number, self.columns)
 
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
@@ -361,7 +373,7 @@ class TextTable(Table):
             labels = (example.label,) if isinstance(example.label, str) else example.label
             figures = [f"{example.probabilities[label]:.4f}" for label in labels if label in example.probabilities]
             return {"confidence": (self.label_separator or " ").join(figures)}
-        if isinstance(example, TaggedTokens) and example.confidence is not None:
+        if isinstance(example, (TaggedTokens, TaggedSteps)) and example.confidence is not None:
             return {"confidence": " ".join(f"{figure:.4f}" for figure in example.confidence)}
         if isinstance(example, (Pair, Question, Speech, Captioned)) and example.score is not None:
             return {"score": f"{example.score:.4f}"}

@@ -22,6 +22,7 @@ from unrolled.data.captions import Captioned
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
 from unrolled.data.lines import compress, decode, encode, read_bytes, suffix
 from unrolled.data.music import Roll
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.files import write_whole
 
@@ -32,6 +33,7 @@ _FIELDS: Mapping[type[Example], tuple[str, ...]] = {
     Question: ("question", "context", "answer", "score", "alternatives"),
     Passage: ("text", "following", "surprisals"),
     Signal: ("values", "series", "label", "confidence", "probabilities"),
+    TaggedSteps: ("values", "series", "tags", "confidence"),
     Series: ("values", "series", "time", "ahead", "observed", "static"),
     Speech: ("values", "transcript", "score", "alternatives"),
     Roll: ("notes", "following"),

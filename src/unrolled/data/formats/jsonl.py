@@ -1,10 +1,11 @@
 """JSON lines: one JSON object a line.
 
 Tokens, tags and feature values are lists of strings. A label is a string, a number, true or false; a list of them is
-several labels; `null` or nothing is a label that is not known. An answer is what a label is; where it is a list, any
-of them is right. Numbers at each step are `values`, a list of lists, `null` where one is missing, or a string, the path
-of a file that holds them (`media/`). An `image` is the path of a picture, or the picture or its features themselves as
-nested lists. Blank lines are skipped. The keys of a line are kept in their order, and so are their values.
+several labels; `null` or nothing is a label that is not known. An answer is what a label is; where it is a list, any of
+them is right. Numbers at each step are `values`, a list of lists, `null` where one is missing, or a string, the path of
+a file that holds them (`media/`); the `tags` of their steps may be numbers, true or false as well. An `image` is the
+path of a picture, or the picture or its features themselves as nested lists. Blank lines are skipped. The keys of a
+line are kept in their order, and so are their values.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from unrolled.data.captions import Captioned, as_image
 from unrolled.data.examples import Example, LabelledText, Origin, Pair, Passage, Question, Signal, Speech, TaggedTokens
 from unrolled.data.formats._beside import BESIDE
 from unrolled.data.formats._json import kind, load
+from unrolled.data.formats._signal_rows import STEPS
 from unrolled.data.formats._tables import Label, Row, Table, one_or_several
 from unrolled.data.formats.base import together
 from unrolled.data.lines import is_blank, read_lines, suffix, without_end
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData
 
 
@@ -42,7 +45,7 @@ class JSONLines(Table):
         values = given.get(name)
         is_signal = isinstance(values, list) and all(isinstance(step, list) for step in values)
         is_signal = is_signal or (isinstance(values, str) and suffix(values) in recordings.suffixes())
-        return Signal if Signal in kinds and is_signal else kinds[0]
+        return next((kind for kind in kinds if kind in STEPS and is_signal), kinds[0])
 
     def parse(self, lines: Iterator[str], where: str | Path) -> Iterator[Example]:
         for number, line in enumerate(lines, 1):
@@ -71,6 +74,9 @@ class JSONLines(Table):
             if self.example_type is Speech:
                 said = self._get_optional(blank, "transcript")
                 return Speech(values=values, transcript=said, origin=origin, rest=kept)
+            if self.example_type is TaggedSteps:
+                tags = None if blank is None else self._get_tags(blank)
+                return TaggedSteps(values=values, tags=tags, origin=origin, rest=kept).checked()
             label = None if blank is None else self._get_label(blank)
             return Signal(values=values, label=label, origin=origin, rest=kept)
         except BadData as error:
@@ -85,11 +91,12 @@ class JSONLines(Table):
         cells[self._inputs[0]] = example.image.tolist() if isinstance(example, Captioned) else _listed(example.values)
         if getattr(example, example.blank) is not None or self._blank in cells:
             before = cells.get(self._blank)
-            cells[self._blank] = (
-                self._put_label(example.label, before)
-                if isinstance(example, Signal)
-                else getattr(example, example.blank)
-            )
+            if isinstance(example, Signal):
+                cells[self._blank] = self._put_label(example.label, before)
+            elif isinstance(example, TaggedSteps):
+                cells[self._blank] = self._put_tags(example.checked().tags, before)
+            else:
+                cells[self._blank] = getattr(example, example.blank)
         return cells | {self._column(field): value for field, value in self._put_prediction(example).items()}
 
     def _get_text(self, value: Any, field: str) -> str:
@@ -129,6 +136,17 @@ class JSONLines(Table):
             return [] if answer is None else [answer]
         return self._put_label(answer, before)
 
+    def _get_tags(self, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise BadData(f"the tags are {kind(value)} where a list is expected, a tag a step")
+        return tuple(_one_label(tag, "a tag") for tag in value)
+
+    def _put_tags(self, tags: tuple[str, ...] | None, before: Any) -> list[Any] | None:
+        if tags is None:
+            return None
+        same = isinstance(before, list) and len(before) == len(tags)
+        return [self._put_label(tag, old) for tag, old in zip(tags, before if same else tags, strict=True)]
+
     def _put_label(self, label: Label, before: Any) -> Any:
         if isinstance(label, tuple):
             return list(label)
@@ -152,7 +170,7 @@ class JSONLines(Table):
             found = {label: round(float(figure), 6) for label, figure in example.probabilities.items()}
             sure = found.get(example.label) if isinstance(example.label, str) else None
             return ({} if sure is None else {"confidence": sure}) | {"probabilities": found}
-        if isinstance(example, TaggedTokens) and example.confidence is not None:
+        if isinstance(example, (TaggedTokens, TaggedSteps)) and example.confidence is not None:
             return {"confidence": [round(float(figure), 6) for figure in example.confidence]}
         if isinstance(example, (Pair, Question, Speech, Captioned)):
             return _scores(example)
@@ -191,12 +209,13 @@ def _listed(values: np.ndarray) -> list[list[Any]]:
     return [[None if number != number else number for number in row] for row in rows]
 
 
-def _one_label(value: Any) -> str:
+def _one_label(value: Any, called: str = "the label") -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int, float)):
         return json.dumps(value)
-    raise BadData(f"the label is {kind(value)} where a string or a list of strings is expected")
+    wanted = "a string or a list of strings" if called == "the label" else "a string or a number"
+    raise BadData(f"{called} is {kind(value)} where {wanted} is expected")
 
 
 def _scores(example: Pair | Question | Speech | Captioned) -> dict[str, Any]:

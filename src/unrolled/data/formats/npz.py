@@ -4,6 +4,8 @@
     label     (examples,): strings, whole numbers, or quantities. Not there: no label is known
     lengths   (examples,): where examples have different lengths. Then `values` is (all steps, features): the examples
               one after the other
+    tags      where each step has a label of its own: as `values`, without the features, (examples, steps), or, with
+              `lengths`, (all steps,)
 
 Columns name the arrays, where they are called something else: `--set values=x --set label=y`. The numbers stay of the
 type that they have, bytes of a picture as bytes. Other arrays that have a value for each example are kept, and written
@@ -16,7 +18,7 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,13 +27,14 @@ from numpy.typing import NDArray
 
 from unrolled.data.examples import Example, Origin, Signal
 from unrolled.data.formats.base import Format
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, UnknownName
 
 LENGTHS = "lengths"
 NUMBERS = "fiub"
 """Kinds of types whose values are real numbers: floats, signed and unsigned whole numbers, true or false."""
-WRITTEN = ("classes", "probabilities")
-"""Arrays that a prediction adds: the labels, and how probable each of them is for each example."""
+WRITTEN: Mapping[type[Example], tuple[str, ...]] = {Signal: ("classes", "probabilities"), TaggedSteps: ("confidence",)}
+"""Arrays that a prediction adds: the labels, and how probable each of them is for each example; or that of each tag."""
 BROKEN = (
     ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError, NotImplementedError, zipfile.BadZipFile,
     zlib.error, lzma.LZMAError,
@@ -51,7 +54,7 @@ class NPZ(Format):
     """All examples in one file."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".npz",)
-    holds: ClassVar[tuple[type[Example], ...]] = (Signal,)
+    holds: ClassVar[tuple[type[Example], ...]] = (Signal, TaggedSteps)
     streamed: ClassVar[bool] = False
     binary: ClassVar[bool] = True
 
@@ -59,37 +62,48 @@ class NPZ(Format):
         return self._checked(self._signals(b"".join(stream), where), where)
 
     def _signals(self, content: bytes, where: str | Path) -> Iterator[Example]:
-        name, labelled = (self.columns.get(field, field) for field in ("values", "label"))
+        name, labelled = (self.columns.get(field, field) for field in ("values", self.example_type.blank))
         arrays, others = _arrays(content, (name, labelled, LENGTHS), where)
         if name not in arrays:
             raise UnknownName("array", name, [*arrays, *others], str(where))
         rows = _rows(name, arrays[name], arrays.get(LENGTHS), where)
-        labels = self._labels(arrays, others, len(rows), where)
-        kept = {n: a for n, a in others.items() if a.ndim and len(a) == len(rows) and n not in WRITTEN}
+        written = WRITTEN[self.example_type]
+        kept = {n: a for n, a in others.items() if a.ndim and len(a) == len(rows) and n not in written}
+        tagged = self.example_type is TaggedSteps
+        steps = (arrays[name].shape[:1] if LENGTHS in arrays else arrays[name].shape[:2]) if tagged else (len(rows),)
+        labels = self._labels(arrays, others, steps, where)
+        tags = None if labels is None or not tagged else _tags(labels, [len(row) for row in rows])
         for number, values in enumerate(rows):
-            label = None if labels is None or labels[number] != labels[number] else str(labels[number])
             rest = Others(tuple(kept), tuple(a[number] for a in kept.values())) if kept else None
-            yield Signal(values=values, label=label, origin=Origin(where, number + 1), rest=rest)
+            origin = Origin(where, number + 1)
+            if tagged:
+                said = None if tags is None else tags[number]
+                yield TaggedSteps(values=values, tags=said, origin=origin, rest=rest).checked()
+            else:
+                label = None if labels is None or labels[number] != labels[number] else str(labels[number])
+                yield Signal(values=values, label=label, origin=origin, rest=rest)
 
     def _labels(
-        self, arrays: Mapping[str, Array], others: Mapping[str, Array], count: int, where: str | Path
+        self, arrays: Mapping[str, Array], others: Mapping[str, Array], shape: tuple[int, ...], where: str | Path
     ) -> Array | None:
-        name = self.columns.get("label", "label")
+        """What stands in the blank. shape: that the array must have."""
+        blank = self.example_type.blank
+        name = self.columns.get(blank, blank)
         if name not in arrays:
-            if self.filled or "label" in self.columns:
+            if self.filled or blank in self.columns:
                 raise UnknownName("array", name, [*arrays, *others], str(where))
             return None
         labels = arrays[name]
-        if labels.shape != (count,):
-            raise BadData(
-                f"the array {name!r} is {_shape(labels)} where ({count:,}) is expected, one an example", where
-            )
+        if labels.shape != shape:
+            wanted = "(" + ", ".join(f"{size:,}" for size in shape) + ")"
+            each = "an example" if self.example_type is Signal else "a step"
+            raise BadData(f"the array {name!r} is {_shape(labels)} where {wanted} is expected, one {each}", where)
         if labels.dtype.kind not in f"{NUMBERS}U":
             raise BadData(f"the array {name!r} is of {labels.dtype}: strings or numbers are expected", where)
         return labels
 
     def write_stream(self, examples: Iterable[Example], where: str | Path = "standard output") -> Iterator[bytes]:
-        signals = [example for example in examples if isinstance(example, Signal)]
+        signals = [example for example in examples if isinstance(example, (Signal, TaggedSteps))]
         kept = [_two(example) for example in signals]
         if len({values.shape[1] for values in kept}) > 1:
             raise BadData("some examples have more features than others, which an array cannot hold", where)
@@ -100,17 +114,49 @@ class NPZ(Format):
         arrays.pop(LENGTHS, None)
         if not even:
             arrays[LENGTHS] = np.array(lengths)
-        labels = [example.label for example in signals]
-        if any(label is not None for label in labels):
-            arrays[self.columns.get("label", "label")] = np.array([_label(label, where) for label in labels])
-        if all(example.probabilities is not None for example in signals):
-            classes = list(signals[0].probabilities or {})
-            arrays["classes"] = np.array(classes)
-            arrays["probabilities"] = np.array([[(e.probabilities or {})[c] for c in classes] for e in signals])
+        blank = self.columns.get(self.example_type.blank, self.example_type.blank)
+        if self.example_type is TaggedSteps:
+            arrays |= _tagged(
+                [e for e in signals if isinstance(e, TaggedSteps)], blank, lengths if even else None, where
+            )
+        else:
+            arrays |= _labelled([e for e in signals if isinstance(e, Signal)], blank, where)
         yield _archive(arrays)
 
 
-def _carried(signals: list[Signal]) -> dict[str, Array]:
+def _labelled(signals: list[Signal], name: str, where: str | Path) -> dict[str, Array]:
+    """What a prediction fills in, or a file has: the labels, under that name, and how probable each is."""
+    arrays: dict[str, Array] = {}
+    labels = [example.label for example in signals]
+    if any(label is not None for label in labels):
+        arrays[name] = np.array([_label(label, where) for label in labels])
+    if all(example.probabilities is not None for example in signals):
+        classes = list(signals[0].probabilities or {})
+        arrays["classes"] = np.array(classes)
+        arrays["probabilities"] = np.array([[(e.probabilities or {})[c] for c in classes] for e in signals])
+    return arrays
+
+
+def _tagged(signals: list[TaggedSteps], name: str, even: list[int] | None, where: str | Path) -> dict[str, Array]:
+    """As `_labelled`, of each step. even: the lengths, where all are the same."""
+    arrays: dict[str, Array] = {}
+    shape = (-1,) if even is None else (len(even), even[0])
+    if any(example.tags is not None for example in signals):
+        each = [_label(tag, where) for e in signals for tag in e.checked().tags or (None,)]
+        arrays[name] = np.array(each).reshape(shape)
+    if all(example.confidence is not None for example in signals):
+        arrays["confidence"] = np.array([one for e in signals for one in e.confidence or ()]).reshape(shape)
+    return arrays
+
+
+def _tags(labels: Array, lengths: list[int]) -> list[tuple[str, ...]]:
+    """Those of each example. labels: of the steps of all, one example after the other; NaN is an empty tag."""
+    each = ["" if label != label else str(label) for label in labels.reshape(-1)]
+    ends = np.cumsum(lengths).tolist()
+    return [tuple(each[end - length : end]) for end, length in zip(ends, lengths, strict=True)]
+
+
+def _carried(signals: Sequence[Signal | TaggedSteps]) -> dict[str, Array]:
     """The further arrays that all examples have a value for."""
     every = [example.rest for example in signals]
     if not every or not all(isinstance(rest, Others) and rest.names == every[0].names for rest in every):
@@ -190,7 +236,7 @@ def _rows(name: str, values: Array, lengths: Array | None, where: str | Path) ->
     return np.split(values, np.cumsum(each)[:-1]) if each else []
 
 
-def _two(example: Signal) -> Array:
+def _two(example: Signal | TaggedSteps) -> Array:
     if example.values.ndim != 2 or example.values.dtype.kind not in NUMBERS:
         raise example.problem(f"numbers of {_shape(example.values)}: (steps, features) is expected")
     return example.values

@@ -15,8 +15,10 @@ from typing import ClassVar
 from unrolled.data import recordings
 from unrolled.data.captions import Captioned, seen
 from unrolled.data.examples import Example, Origin, Signal, Speech
+from unrolled.data.formats._beside import BESIDE
 from unrolled.data.formats._tables import Row
 from unrolled.data.formats.base import Format
+from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, BadOption
 
 
@@ -24,7 +26,7 @@ class Recording(Format):
     """One example a file."""
 
     suffixes: ClassVar[tuple[str, ...]] = tuple(recordings.suffixes())
-    holds: ClassVar[tuple[type[Example], ...]] = (Signal, Speech, Captioned)
+    holds: ClassVar[tuple[type[Example], ...]] = BESIDE
     annotated: ClassVar[bool] = False
     streamed: ClassVar[bool] = False
     binary: ClassVar[bool] = True
@@ -36,6 +38,9 @@ class Recording(Format):
             return
         found = recordings.recorded(path)
         rest = Row((self.columns.get("values", "values"),), (str(path),))
+        if self.example_type is TaggedSteps:
+            yield TaggedSteps(values=found.values, origin=Origin(path, 1), rest=rest)
+            return
         kind = Speech if self.example_type is Speech else Signal
         yield kind(values=found.values, rate=found.rate, origin=Origin(path, 1), rest=rest)
 
