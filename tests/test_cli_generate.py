@@ -6,11 +6,13 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from unrolled import Classifier, api, cli
 from unrolled.data import reading
 from unrolled.data.examples import LabelledText, Passage
+from unrolled.data.music import Roll, roll
 from unrolled.errors import BadOption, UnknownName
 from unrolled.tasks.language_model import LanguageModel
 
@@ -199,6 +201,35 @@ def test_music_that_is_written_as_midi_is_read_again_as_it_is_printed(
     run(*words, "--stop", "\\n", "--output", str(tmp_path / "out.mid"))
     (found,) = reading.read(tmp_path / "out.mid", Passage)
     assert found.text == printed + held, "a note that still sounds ends where the events do"
+
+
+@pytest.mark.parametrize("task", ["composer", "language_model"])
+def test_the_grid_of_a_training_is_that_of_all_that_its_model_reads_and_writes(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, model, target = tmp_path / "data", str(tmp_path / "model"), tmp_path / "new.mid"
+    data.mkdir()
+    sixteenths = [roll([[60 + k], [62], [64], [65], [67]] * 4) for k in range(4)]
+    for k, notes in enumerate(sixteenths):
+        reading.write(data / f"{k}.mid", [Roll(notes=notes, division=4)])
+    more = ("--set", "tokens=blanks", "--set", "window=10") if task == "language_model" else ()
+    sizes = ("--set", "hidden_size=4", "--set", "word_size=4", "--set", "epochs=1", *more)
+    train = ("train", task, "--data", str(data), "--output", model, *sizes)
+    with pytest.raises(SystemExit) as stopped:
+        run(*train, "--set", "division=0")
+    assert stopped.value.code == 2
+    assert "division is steps of a quarter note, 1 to 96, not 0" in capsys.readouterr().err
+    run(*train, "--set", "division=4")
+    assert api.load(model).reading["division"] == 4
+    if task == "composer":
+        run("predict", model, str(data / "0.mid"), "--set", "steps=3", "--output", str(target))
+        (found,) = reading.read(target, Roll, division=4)
+        assert np.array_equal(found.notes[:20], sixteenths[0])
+        assert len(found.notes) == 23
+    else:
+        run("generate", model, "--prompt", "+60 >1 -60 +62 >3 -62", "--length", "1", "--output", str(target))
+        (found,) = reading.read(target, Passage, division=4)
+        assert found.text.startswith("+60 >1 -60 +62 >3 -62")
 
 
 def test_a_prediction_of_events_is_printed_and_not_written_as_music(

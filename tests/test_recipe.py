@@ -255,6 +255,7 @@ def test_languages_and_columns_of_two_texts_are_options_of_reading(
         "features",
         "label_separator",
         "spacing",
+        "division",
         "similarity",
         "split",
         "part",

@@ -23,6 +23,7 @@ from unrolled import bundle
 from unrolled.data import splits
 from unrolled.data.examples import Example
 from unrolled.data.formats.base import Spacing
+from unrolled.data.music import DIVISION
 from unrolled.errors import BadOption, UnknownName
 from unrolled.lookup import NameIn, Trained, find
 from unrolled.tasks.base import Task
@@ -33,6 +34,7 @@ READING: dict[str, Any] = {
     "features": dict[str, str],
     "label_separator": str | None,
     "spacing": Spacing,
+    "division": int,
     "similarity": float | None,
     "split": str | None,
     "part": str | None,
@@ -128,6 +130,7 @@ def reader_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
         "format": options.get("format"),
         "label_separator": options.get("label_separator"),
         "spacing": options.get("spacing", "blanks"),
+        "division": options.get("division", DIVISION),
     }
 
 

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from unrolled.data.examples import Example
 from unrolled.errors import BadData, BadOption
 
+DIVISION = 2
+"""Steps of a quarter note where none are asked for: eighths."""
+FINEST = 96
+"""Steps of a quarter note at most: a finer grid tells apart what no player can."""
 PITCHES = 128
 """MIDI's numbers of pitches, a semitone apart; 60 is middle C."""
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -38,7 +42,7 @@ class Roll(Example):
 
     notes: NDArray[np.bool_]
     name: str = ""
-    division: int = field(default=2, compare=False)
+    division: int = field(default=DIVISION, compare=False)
     tempo: float = field(default=120.0, compare=False)
     following: tuple[tuple[int, ...], ...] | None = field(default=None, compare=False)
     confidence: tuple[float, ...] | None = field(default=None, compare=False)

@@ -1,7 +1,7 @@
 """Examples from files and into files, the format found by its name or by the file's suffix.
 
-All functions take the same options: `columns`, `features`, `label_separator`, `spacing` and `filled` are those of
-`Format`.
+All functions take the same options: `columns`, `features`, `label_separator`, `spacing`, `division` and `filled` are
+those of `Format`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import IO, Any, TypeVar, cast
 from unrolled.data.examples import Example
 from unrolled.data.formats.base import Format, Spacing
 from unrolled.data.lines import suffix
+from unrolled.data.music import DIVISION
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.lookup import find, names
 
@@ -105,6 +106,7 @@ def stream(
     features: Mapping[str, str] | None = None,
     label_separator: str | None = None,
     spacing: Spacing = "blanks",
+    division: int = DIVISION,
     filled: bool = False,
 ) -> Iterator[SomeExample]:
     """A file's examples one at a time, in constant memory unless the file is one document (`Format.streamed`).
@@ -113,7 +115,7 @@ def stream(
         path: the file, plain, `.gz` or `.xz`; for parallel text, what the names of the files have in common.
         example_type: which examples to read.
         format: the format's name, where the suffix does not tell.
-        columns, features, label_separator, spacing, filled: see `Format`.
+        columns, features, label_separator, spacing, division, filled: see `Format`.
     """
     try:
         kind = format_of(path, format, columns=columns, example_type=example_type)
@@ -122,7 +124,15 @@ def stream(
             raise BadData("there is no such file", path) from None
         raise
     try:
-        reader = kind(example_type, columns, features, label_separator=label_separator, spacing=spacing, filled=filled)
+        reader = kind(
+            example_type,
+            columns,
+            features,
+            label_separator=label_separator,
+            spacing=spacing,
+            division=division,
+            filled=filled,
+        )
     except BadOption as error:
         raise BadOption(f"{path}: {error}") from None
     return cast("Iterator[SomeExample]", reader.read(path))
@@ -142,10 +152,11 @@ def read_stream(
     features: Mapping[str, str] | None = None,
     label_separator: str | None = None,
     spacing: Spacing = "blanks",
+    division: int = DIVISION,
 ) -> list[SomeExample]:
     """All examples of an open text or binary stream, such as `sys.stdin`; plain text where no format is named."""
     reader = format_of(STANDARD_STREAM, format)(
-        example_type, columns, features, label_separator=label_separator, spacing=spacing
+        example_type, columns, features, label_separator=label_separator, spacing=spacing, division=division
     )
     return cast("list[SomeExample]", list(reader.read_stream(_lines_of_bytes(source))))
 
@@ -159,6 +170,7 @@ def write(
     features: Mapping[str, str] | None = None,
     label_separator: str | None = None,
     spacing: Spacing = "blanks",
+    division: int = DIVISION,
 ) -> None:
     """Write examples to a file, whole or not at all. The options are those that they were read with.
 
@@ -166,7 +178,8 @@ def write(
     """
     first, every = _first(examples, path)
     kind = format_of(path, format, columns=columns, example_type=type(first))
-    kind(type(first), columns, features, label_separator=label_separator, spacing=spacing).write(path, every)
+    writer = kind(type(first), columns, features, label_separator=label_separator, spacing=spacing, division=division)
+    writer.write(path, every)
 
 
 def write_stream(
@@ -178,6 +191,7 @@ def write_stream(
     features: Mapping[str, str] | None = None,
     label_separator: str | None = None,
     spacing: Spacing = "blanks",
+    division: int = DIVISION,
 ) -> None:
     """Write examples to an open text or binary stream, such as `sys.stdout`; plain text where no format is named.
 
@@ -187,9 +201,8 @@ def write_stream(
     first, every = _first(examples, "standard output")
     target.flush()
     below = getattr(target, "buffer", target)
-    for piece in kind(type(first), columns, features, label_separator=label_separator, spacing=spacing).write_stream(
-        every
-    ):
+    writer = kind(type(first), columns, features, label_separator=label_separator, spacing=spacing, division=division)
+    for piece in writer.write_stream(every):
         below.write(piece.decode("utf-8") if isinstance(below, io.TextIOBase) else piece)
         below.flush()
 

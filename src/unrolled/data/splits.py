@@ -23,6 +23,7 @@ from unrolled.data.examples import Example, Series
 from unrolled.data.formats.base import Spacing
 from unrolled.data.lines import bare, suffix
 from unrolled.data.long_text import LongText, is_long
+from unrolled.data.music import DIVISION
 from unrolled.data.parts import NAMES, part
 from unrolled.data.reading import claiming, format_of, read, suffixes
 from unrolled.data.similarity import families
@@ -148,6 +149,7 @@ def load(
     features: Mapping[str, str] | None = None,
     label_separator: str | None = None,
     spacing: Spacing = "blanks",
+    division: int = DIVISION,
     similarity: float | None = None,
     split: str | None = None,
 ) -> Splits:
@@ -161,20 +163,20 @@ def load(
         path: a folder, a prefix in a folder, or a file (of parallel text, how the names of the two begin).
         example_type: which examples to read.
         seed: of the lot, where a split must be made.
-        format, columns, features, label_separator, spacing: see `read`.
+        format, columns, features, label_separator, spacing, division: see `read`.
         similarity: share of their words from which on sequences stay on one side; see `data.similarity`.
         split: the column of a single file that says of each row to which part it belongs; see `data.parts`.
 
     Raises also `BadOption` for a split column where there is none, and for a folder; and for a similarity where the
     parts are given, since relatives stay where they are.
     """
-
     how: dict[str, Any] = {
         "format": format,
         "columns": columns,
         "features": features,
         "label_separator": label_separator,
         "spacing": spacing,
+        "division": division,
         "filled": True,
     }
 

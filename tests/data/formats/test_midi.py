@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from unrolled.data import reading, splits
 from unrolled.data.examples import LabelledText, Origin, Passage
 from unrolled.data.formats.midi import MIDI
-from unrolled.data.music import PITCHES, Roll, roll
+from unrolled.data.formats.tsv import TSV
+from unrolled.data.music import FINEST, PITCHES, Roll, roll
 from unrolled.errors import BadData, BadOption
 
 TICKS = 96
@@ -27,7 +28,7 @@ def file(*tracks: list[Any], ticks: int = TICKS) -> bytes:
     for messages in tracks:
         track = mido.MidiTrack()
         for kind, fields in messages:
-            track.append((mido.MetaMessage if kind == "set_tempo" else mido.Message)(kind, **fields))
+            track.append((mido.Message if kind.startswith("note") else mido.MetaMessage)(kind, **fields))
         made.tracks.append(track)
     content = io.BytesIO()
     made.save(file=content)
@@ -42,8 +43,8 @@ def off(pitch: int, wait: int = 0, **more: Any) -> tuple[str, dict[str, Any]]:
     return "note_off", {"note": pitch, "time": wait, **more}
 
 
-def read(content: bytes, held: type = Roll) -> Any:
-    (found,) = MIDI(held).read_stream([content], "tune.mid")
+def read(content: bytes, held: type = Roll, division: int = 2) -> Any:
+    (found,) = MIDI(held, division=division).read_stream([content], "tune.mid")
     return found
 
 
@@ -79,16 +80,94 @@ def test_a_note_on_of_no_velocity_ends_a_note_and_what_has_no_end_lasts_to_the_t
     assert steps(read(content)) == [[60], [62], [62, 64]]
 
 
-@given(st.lists(st.lists(st.integers(0, 127), max_size=3, unique=True).map(sorted), min_size=1, max_size=8))
-@settings(max_examples=30, deadline=None)
-def test_a_roll_is_read_again_as_it_was_written(given_steps: list[list[int]]) -> None:
-    if not given_steps[-1]:
-        given_steps[-1] = [60]
-    piece = Roll(notes=roll(given_steps), tempo=96.0)
+DIVISIONS = st.sampled_from([1, 2, 3, 4, 7, 12, FINEST])
+CHORDS = st.lists(st.integers(0, 127), max_size=3, unique=True).map(sorted)
+
+
+@given(st.lists(CHORDS, min_size=1, max_size=8).filter(any), DIVISIONS)
+@settings(max_examples=60, deadline=None)
+def test_a_roll_is_read_again_as_it_was_written(given_steps: list[list[int]], division: int) -> None:
+    piece = Roll(notes=roll(given_steps), tempo=96.0, division=division)
     (content,) = MIDI(Roll).write_stream([piece])
-    again = read(content)
-    assert steps(again) == given_steps
+    again = read(content, division=division)
+    assert steps(again) == given_steps, "a rest at its end, too"
+    assert again.division == division
     assert again.tempo == pytest.approx(96.0, rel=1e-5)
+
+
+def as_events(notes: list[tuple[int, int, int]], rest: int) -> str:
+    """What happens in (beginning, steps, pitch)s with a rest behind them, word by word."""
+    end = max(begin + length for begin, length, _ in notes) + rest
+    words, passed = [], 0
+    for step in range(end + 1):
+        ends = sorted(pitch for begin, length, pitch in notes if begin + length == step)
+        begins = sorted(pitch for begin, _, pitch in notes if begin == step)
+        if ends or begins or step == end:
+            words += [f">{min(16, step - at)}" for at in range(passed, step, 16)]
+            words += [f"-{pitch}" for pitch in ends] + [f"+{pitch}" for pitch in begins]
+            passed = step
+    return " ".join(words)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20), st.integers(0, 127)), min_size=1, max_size=8),
+    st.integers(0, 40),
+    DIVISIONS,
+)
+@settings(max_examples=100, deadline=None)
+def test_events_are_read_again_as_they_were_written(
+    notes: list[tuple[int, int, int]], rest: int, division: int
+) -> None:
+    text = as_events(notes, rest)
+    (content,) = MIDI(Passage, division=division).write_stream([Passage(text=text)])
+    assert read(content, Passage, division).text == text
+
+
+def test_a_step_is_as_long_in_the_file_whatever_its_events_are_counted_in() -> None:
+    written = {
+        division: b"".join(MIDI(Passage, division=division).write_stream([Passage(text=f"+60 >{division} -60")]))
+        for division in (1, 2, 3, 4, 12)
+    }
+    assert len(set(written.values())) == 1, "a quarter note"
+    assert [read(written[1], division=division).notes.sum() for division in written] == list(written)
+
+
+def test_what_lies_off_the_grid_is_rounded_to_the_nearest_step_half_of_one_up() -> None:
+    sixteenths = roll([[60], [62], [64], [65], [67], [67], [67], []])
+    (content,) = MIDI(Roll).write_stream([Roll(notes=sixteenths, division=4)])
+    assert steps(read(content, division=4)) == [[60], [62], [64], [65], [67], [67], [67], []]
+    # In eighths the sixteenths 0, 1, 2, 3, 4, 7 and 8 are 0, 1, 1, 2, 2, 4 and 4, and no note is shorter than one.
+    assert steps(read(content)) == [[60], [62, 64], [65, 67], [67]]
+    assert read(content, Passage).text == "+60 >1 -60 +62 +64 >1 -62 -64 +65 +67 >1 -65 >1 -67"
+
+
+def test_triplets_and_sixteenths_are_kept_by_a_grid_that_has_both() -> None:
+    content = file(
+        [on(60), off(60, 32), on(62), off(62, 32), on(64), off(64, 32), on(65), off(65, 24), on(67), off(67, 72)]
+    )
+    assert read(content, Passage, 12).text == "+60 >4 -60 +62 >4 -62 +64 >4 -64 +65 >3 -65 +67 >9 -67"
+
+
+def test_a_piece_ends_with_the_last_track_of_its_notes() -> None:
+    end = ("end_of_track", {"time": 96})
+    longer = ("end_of_track", {"time": 9600})
+    content = file([("set_tempo", {"tempo": 500_000}), longer], [on(60), off(60, 48), end], [on(35, channel=9), longer])
+    assert steps(read(content)) == [[60], [], []]
+    assert read(content, Passage).text == "+60 >1 -60 >2"
+
+
+@pytest.mark.parametrize("division", [0, -4, FINEST + 1, 10**9])
+def test_a_grid_that_is_none_is_refused(division: int) -> None:
+    for kind in (Roll, Passage):
+        with pytest.raises(BadOption, match=rf"division is steps of a quarter note, 1 to 96, not {division}"):
+            MIDI(kind, division=division)
+    with pytest.raises(BadData, match=rf"{division} steps of a quarter note: 1 to 96 can be written"):
+        list(MIDI(Roll).write_stream([Roll(notes=roll([[60]]), division=division)]))
+
+
+def test_only_music_has_quarter_notes() -> None:
+    with pytest.raises(BadOption, match="division=4 is of music; texts with labels have no quarter notes"):
+        TSV(LabelledText, division=4)
 
 
 def test_what_was_made_up_is_written_behind_what_was_given() -> None:

@@ -21,6 +21,12 @@ def test_a_piece_is_a_list_of_steps_and_a_step_a_list_of_pitches() -> None:
     assert second == Roll(notes=roll([[62]]), name="2")
 
 
+def test_how_long_a_step_is_is_told_beside_the_file() -> None:
+    (piece,) = Rolls(Roll, division=4).read_stream([b"[[[60]]]"], "a.json")
+    assert isinstance(piece, Roll)
+    assert piece.division == 4
+
+
 def test_pieces_are_read_again_as_they_were_written_with_what_was_made_up_behind() -> None:
     text = "[[[60,64],[]],[[62]]]\n"
     assert b"".join(Rolls(Roll).write_stream(read(text))).decode() == text

@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 from unrolled.data.captions import Captioned
 from unrolled.data.examples import Example, LabelledText, Pair, Passage, Question, Series, Signal, Speech, TaggedTokens
 from unrolled.data.lines import compress, decode, encode, read_bytes, suffix
-from unrolled.data.music import Roll
+from unrolled.data.music import DIVISION, FINEST, Roll
 from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, BadOption, UnknownName
 from unrolled.files import write_whole
@@ -66,6 +66,7 @@ class Format(ABC):
             between the answers to a question of which any is right.
         spacing: what stands between the tokens of a cell or a line, and between their tags: `blanks`; or `none`, so
             that each character is one, as in the sequence of a protein (only `TaggedTokens`).
+        division: steps of a quarter note, of music and of its events as a text (`Roll` and `Passage`).
         filled: whether an example whose blank is empty is a mistake, as in training and evaluation.
     """
 
@@ -87,6 +88,7 @@ class Format(ABC):
         *,
         label_separator: str | None = None,
         spacing: Spacing = "blanks",
+        division: int = DIVISION,
         filled: bool = False,
     ) -> None:
         self.example_type = example_type
@@ -94,6 +96,7 @@ class Format(ABC):
         self.features = dict(features or {})
         self.label_separator = label_separator
         self.spacing = spacing
+        self.division = division
         self.filled = filled and example_type.needs_answer
         self._check()
 
@@ -109,6 +112,11 @@ class Format(ABC):
             raise BadOption(f"features are columns beside tokens; {self.example_type.called} have none")
         if self.spacing != "blanks" and (self.example_type is not TaggedTokens or not self.spaced):
             raise BadOption(f"spacing={self.spacing} is for tokens of a cell or a line, which are not here")
+        if not 1 <= self.division <= FINEST:
+            raise BadOption(f"division is steps of a quarter note, 1 to {FINEST}, not {self.division}")
+        # Events may stand in any format of texts, and what a model writes of them may be music.
+        if self.division != DIVISION and self.example_type not in (Roll, Passage):
+            raise BadOption(f"division={self.division} is of music; {self.example_type.called} have no quarter notes")
         if self.label_separator == "":
             raise BadOption("label_separator must not be empty")
         if self.filled and not self.annotated:

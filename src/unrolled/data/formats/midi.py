@@ -1,8 +1,10 @@
 """MIDI files, by mido: a piece a file, its notes put on a grid of equal steps. A folder of them is read as one.
 
-A step is half a quarter note, an eighth. A note sounds in the steps of which it fills half or more, in one at least;
-all tracks and channels are one, but for channel 10, which has drums. Written again, a pitch that sounds in steps that
-follow each other is one note that is held; where a note was struck again inside a held one, that is lost.
+A step is half a quarter note, an eighth, or what `division` says: 4 of them are sixteenths, 3 triplets, 12 hold both.
+Where a note begins or ends off the grid, that is rounded to the nearest step, half of one up; it sounds in one at
+least. All tracks and channels are one, but for channel 10, which has drums. A piece ends where the last track of its
+notes does, so that a rest may end it. Written again, a pitch that sounds in steps that follow each other is one note
+that is held; where a note was struck again inside a held one, that is lost.
 
 As a text a piece is what happens in it, an event a word, which keeps each stroke (`--set tokens=blanks`):
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -24,11 +26,9 @@ from numpy.typing import NDArray
 
 from unrolled.data.examples import Example, Origin, Passage
 from unrolled.data.formats.base import Format
-from unrolled.data.music import PITCHES, Roll
+from unrolled.data.music import FINEST, PITCHES, Roll
 from unrolled.errors import BadData, MissingExtra
 
-DIVISION = 2
-"""Steps of a quarter note."""
 TEMPO = 120.0
 """Quarter notes a minute, where nothing tells."""
 DRUMS = 9
@@ -37,6 +37,7 @@ LONGEST = 1 << 20
 PAUSE = 16
 """Steps that pass in an event, at most."""
 TICKS = 480
+"""Of a quarter note, in what is written: so many, or the next number that has whole ticks in each step."""
 VELOCITY = 80
 
 
@@ -68,15 +69,15 @@ class MIDI(Format):
             raise BadData(f"not a MIDI file that can be read: {error or type(error).__name__}", where) from None
         if file.ticks_per_beat < 1:
             raise BadData("its time is in frames of a film, not in parts of a quarter note", where)
-        notes, tempo = _notes(file, where)
+        notes, end, tempo = _notes(file, self.division, where)
         origin = Origin(where, 1)
         if self.example_type is Passage:
-            yield Passage(text=" ".join(_events(notes)), origin=origin)
+            yield Passage(text=" ".join(_events(notes, end)), origin=origin)
             return
-        sounding = np.zeros((max(note.end for note in notes), PITCHES), dtype=bool)
+        sounding = np.zeros((end, PITCHES), dtype=bool)
         for note in notes:
             sounding[note.begin : note.end, note.pitch] = True
-        yield Roll(notes=sounding, name=_name(where), division=DIVISION, tempo=tempo, origin=origin)
+        yield Roll(notes=sounding, name=_name(where), division=self.division, tempo=tempo, origin=origin)
 
     def write_stream(self, examples: Iterable[Example], where: str | Path = "standard output") -> Iterator[bytes]:
         pieces = list(examples)
@@ -97,21 +98,26 @@ class MIDI(Format):
             raise BadData(f"{several}; write rolls instead", where)
         (piece,) = pieces
         if isinstance(piece, Passage):
-            notes = _heard(piece)
+            notes, end = _heard(piece)
             if not notes:
                 raise piece.problem("no note begins in these events: a MIDI file without one could not be read again")
-            yield _file(notes, DIVISION, TEMPO)
+            yield _file(notes, end, self.division, TEMPO)
             return
         assert isinstance(piece, Roll)
-        yield _file(_held(piece.whole), piece.division, piece.tempo)
+        if not 1 <= piece.division <= FINEST:
+            raise piece.problem(f"{piece.division} steps of a quarter note: 1 to {FINEST} can be written")
+        yield _file(_held(piece.whole), len(piece.whole), piece.division, piece.tempo)
 
 
-def _notes(file: Any, where: str | Path) -> tuple[list[Note], float]:
-    """In the order of their beginnings, and quarter notes a minute. Raises `BadData` for a file without a note."""
+def _notes(file: Any, division: int, where: str | Path) -> tuple[list[Note], int, float]:
+    """In the order of their beginnings; the steps of the piece; quarter notes a minute.
+
+    Raises `BadData` for a file without a note, and one that is too long.
+    """
     spans: list[tuple[int, int, int]] = []
-    tempo, drums = None, False
+    tempo, drums, last = None, False, 0
     for track in file.tracks:
-        now, held = 0, dict[tuple[int, int], list[int]]()
+        now, held, before = 0, dict[tuple[int, int], list[int]](), len(spans)
         for message in track:
             now += message.time
             if message.type == "set_tempo" and tempo is None:
@@ -125,17 +131,21 @@ def _notes(file: Any, where: str | Path) -> tuple[list[Note], float]:
             elif held.get(key):
                 spans.append((held[key].pop(0), now, message.note))
         spans += [(begin, now, pitch) for (_, pitch), begins in held.items() for begin in begins]
+        # A track without notes, of drums or of words, may go on long after the music.
+        if len(spans) > before:
+            last = max(last, now)
     if not spans:
         but = " but those of drums (channel 10), which are not read" if drums else ""
         raise BadData(f"the file holds no notes{but}: a piece has one at least", where)
-    step, placed = file.ticks_per_beat / DIVISION, []
-    for begin, end, pitch in spans:
-        first = int(begin / step + 0.5)
-        placed.append(Note(first, max(int(end / step + 0.5), first + 1), pitch))
-    steps = max(note.end for note in placed)
+
+    def step(tick: int) -> int:
+        return (2 * tick * division + file.ticks_per_beat) // (2 * file.ticks_per_beat)
+
+    placed = [Note(step(begin), max(step(end), step(begin) + 1), pitch) for begin, end, pitch in spans]
+    steps = max(step(last), *(note.end for note in placed))
     if steps > LONGEST:
         raise BadData(f"a piece of {steps:,} steps: {LONGEST:,} at most are read", where)
-    return sorted(placed), tempo or TEMPO
+    return sorted(placed), steps, tempo or TEMPO
 
 
 def _changes(notes: Iterable[Note]) -> Iterator[tuple[int, list[tuple[bool, int]]]]:
@@ -148,9 +158,10 @@ def _changes(notes: Iterable[Note]) -> Iterator[tuple[int, list[tuple[bool, int]
         yield step, [(begins, pitch) for _, begins, pitch in group]
 
 
-def _events(notes: Iterable[Note]) -> Iterator[str]:
+def _events(notes: Iterable[Note], end: int) -> Iterator[str]:
+    """Of a piece of so many steps."""
     now = 0
-    for step, changes in _changes(notes):
+    for step, changes in chain(_changes(notes), [(end, [])]):
         while now < step:
             passed = min(step - now, PAUSE)
             yield f">{passed}"
@@ -159,9 +170,11 @@ def _events(notes: Iterable[Note]) -> Iterator[str]:
             yield f"{'+' if begins else '-'}{pitch}"
 
 
-def _heard(piece: Passage) -> list[Note]:
-    """The notes of events. What ends without a beginning is passed over, as a model may say it; what has no end lasts
-    to the last step. Raises `BadData` for a word that is no event.
+def _heard(piece: Passage) -> tuple[list[Note], int]:
+    """The notes of events, and how many steps all last, a rest at their end too.
+
+    What ends without a beginning is passed over, as a model may say it; what has no end lasts to the last step. Raises
+    `BadData` for a word that is no event.
     """
     now, held, found = 0, dict[int, list[int]](), list[Note]()
     for word in piece.text.split():
@@ -175,7 +188,8 @@ def _heard(piece: Passage) -> list[Note]:
         elif held.get(number):
             found.append(Note(held[number].pop(0), now, number))
     found += [Note(begin, now, pitch) for pitch, begins in held.items() for begin in begins]
-    return sorted(note._replace(end=max(note.end, note.begin + 1)) for note in found)
+    found = sorted(note._replace(end=max(note.end, note.begin + 1)) for note in found)
+    return found, max(now, *(note.end for note in found), 0)
 
 
 def _held(notes: NDArray[np.bool_]) -> list[Note]:
@@ -186,17 +200,20 @@ def _held(notes: NDArray[np.bool_]) -> list[Note]:
     return [Note(int(a), int(b), int(pitch)) for (pitch, a), (_, b) in zip(begins, ends, strict=True)]
 
 
-def _file(notes: Sequence[Note], division: int, tempo: float) -> bytes:
+def _file(notes: Sequence[Note], end: int, division: int, tempo: float) -> bytes:
+    """end: of the track, in steps, at or after the last note's."""
     mido = _mido()
-    file = mido.MidiFile(type=0, ticks_per_beat=TICKS)
+    ticks = -(-TICKS // division)  # of a step
+    file = mido.MidiFile(type=0, ticks_per_beat=ticks * division)
     track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=round(60e6 / tempo), time=0)])
     now = 0
     for step, changes in _changes(notes):
         for begins, pitch in changes:
-            at = round(step * TICKS / division)
+            at = step * ticks
             kind, velocity = ("note_on", VELOCITY) if begins else ("note_off", 0)
             track.append(mido.Message(kind, note=pitch, velocity=velocity, time=at - now))
             now = at
+    track.append(mido.MetaMessage("end_of_track", time=end * ticks - now))
     file.tracks.append(track)
     content = io.BytesIO()
     file.save(file=content)

@@ -3,6 +3,7 @@
     [[[60, 64, 67], [60, 64, 67], []], …]
 
 Pitches are MIDI's numbers, 0 to 127. Files of this format often end in `.json`: `--set format=rolls`.
+How long a step is, the file does not tell: `division` does.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Rolls(TextFormat):
                 notes = roll(pitches_of(steps))
             except BadData as error:
                 raise BadData(f"piece {number}: {error.problem}", where) from None
-            yield Roll(notes=notes, name=str(number), origin=Origin(where, number))
+            yield Roll(notes=notes, name=str(number), division=self.division, origin=Origin(where, number))
 
     def render(self, examples: Iterable[Example]) -> Iterator[str]:
         pieces = []
