@@ -27,9 +27,7 @@ SETS = {
 }
 """What is set for each kind of model, beside `SMALL`."""
 DAYS = [f"2024-01-{day:02}" for day in range(1, 32)]
-GAP = (
-    "a gap in the series '': 2024-01-13 follows 2024-01-10, where a step is a day; give the missing steps rows without"
-)
+GAP = "a gap in the series: 2024-01-13 follows 2024-01-10, where a step is a day; give the missing steps rows without"
 FELL = "2024-01-11 follows 2024-01-12: each time must be later than the one before"
 TEXT = b"this is a text\n"
 IS_TEXT = "not a picture that can be read: its kind cannot be told, as it begins with b'this is a text\\n'"
@@ -188,5 +186,5 @@ def test_what_cannot_be_predicted_is_refused(
 
 def test_what_is_found_in_the_validation_leaves_nothing_either(refused: Callable[..., str]) -> None:
     told = refused(*training("forecaster", "gap later", "runs/of it/out"))
-    assert "\nunrolled: gap later/valid.csv:" in told
+    assert "\nunrolled: gap later/valid.csv:10: a gap in the series: " in told
     assert "2024-02-10 follows 2024-02-08, where a step is a day" in told

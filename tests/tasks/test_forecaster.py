@@ -14,6 +14,7 @@ from unrolled import Forecaster as Model
 from unrolled import bundle
 from unrolled.data.examples import Forecast, Origin, Series
 from unrolled.data.splits import in_time, load
+from unrolled.data.step_lines import StepLines
 from unrolled.errors import BadData, BadOption
 from unrolled.metrics.forecasts import coverage
 from unrolled.metrics.naive_forecasts import seasonal_naive
@@ -301,8 +302,9 @@ DAYS = ("2024-01-01", "2024-01-02", "2024-01-05")
     ],
 )
 def test_what_is_no_series_is_named_with_its_line(values: list[float], time: Any, message: str) -> None:
+    lines = (StepLines("a.csv", np.arange(2, 2 + len(values))),)
     with pytest.raises(BadData, match=message):
-        made([Series(values=np.array(values), series="a", time=time, origin=Origin("a.csv", 2))])
+        made([Series(values=np.array(values), series="a", time=time, origin=Origin("a.csv", 2), lines=lines)])
 
 
 def test_a_gap_may_be_kept() -> None:
@@ -319,7 +321,7 @@ def test_other_columns_than_in_training_are_refused() -> None:
         task.encode(replace(examples()[0], static=("x",)))
     with pytest.raises(BadData, match="1 columns that are ahead where training had 0"):
         task.encode(replace(examples()[0], ahead=np.zeros((20, 1))))
-    with pytest.raises(BadData, match="the times of 's0' have other steps than those of training"):
+    with pytest.raises(BadData, match="the times of the series 's0' have other steps than those of training"):
         task.encode(replace(examples()[0], time=tuple(f"2024-01-{k:02}" for k in range(1, 21))))
     with pytest.raises(BadData, match="some series have times and some have none"):
         made([examples()[0], replace(examples()[1].upto(2), time=("2024", "2025"))])

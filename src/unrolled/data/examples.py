@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.data.step_lines import StepLines, first_of, line_of
 from unrolled.errors import BadData
 
 
@@ -191,6 +192,7 @@ class Series(Example):
         history: so many of the first steps are there to be looked back at: what is scored begins behind them.
         forecast: filled in by a prediction.
         rest: of a table with a row a step, column -> the cells as they were read, one a step.
+        lines: where its steps stand, where each has a line.
     """
 
     blank: ClassVar[str] = "forecast"
@@ -205,6 +207,7 @@ class Series(Example):
     static: tuple[str, ...] = ()
     history: int = field(default=0, compare=False)
     forecast: Forecast | None = field(default=None, compare=False)
+    lines: tuple[StepLines, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def content(self) -> Hashable:
@@ -216,6 +219,10 @@ class Series(Example):
         there = np.flatnonzero(~np.isnan(self.values))
         return int(there[-1]) + 1 if len(there) else 0
 
+    @property
+    def title(self) -> str:
+        return f"the series {self.series!r}" if self.series else "the series"
+
     def upto(self, step: int, history: int = 0) -> Series:
         """Its first steps alone."""
         ahead, observed = (None if one is None else one[:step] for one in (self.ahead, self.observed))
@@ -223,8 +230,13 @@ class Series(Example):
         rest = self.rest
         if isinstance(rest, Mapping):
             rest = {column: cells[:step] for column, cells in rest.items()}
-        values = self.values[:step]
-        return replace(self, values=values, time=time, ahead=ahead, observed=observed, history=history, rest=rest)
+        kept: dict[str, Any] = {"values": self.values[:step], "lines": first_of(self.lines, step)}
+        return replace(self, time=time, ahead=ahead, observed=observed, history=history, rest=rest, **kept)
+
+    def problem_at(self, step: int, what: str) -> BadData:
+        """As `problem`, with the line of a step where it has one."""
+        where = line_of(self.lines, step)
+        return self.problem(what) if where is None else BadData(what, *where)
 
     def followed_by(self, later: Series) -> Series:
         """A later part behind this one, which is its history; where that begins with this one, it alone.
@@ -232,16 +244,17 @@ class Series(Example):
         Raises `BadData` where only one of them has times, or other columns.
         """
         if (self.time is None) != (later.time is None):
-            raise later.problem(f"of the parts of the series {self.series!r} one has times and one has none")
+            raise later.problem(f"of the parts of {self.title} one has times and one has none")
         count = len(self.values)
         if self.time is not None and later.time is not None and later.time[:1] == self.time[:1]:
             return replace(later, history=min(count, len(later.values)))
         joined: dict[str, Any] = {"values": np.concatenate([self.values, later.values])}
         joined["history"] = count + later.history
+        joined["lines"] = (*self.lines, *later.lines) if self.lines and later.lines else ()
         for name in ("ahead", "observed"):
             one, other = getattr(self, name), getattr(later, name)
             if (one is None) != (other is None) or (one is not None and one.shape[1] != other.shape[1]):
-                raise later.problem(f"the parts of the series {self.series!r} have other columns that are {name}")
+                raise later.problem(f"the parts of {self.title} have other columns that are {name}")
             joined[name] = None if one is None else np.concatenate([one, other])
         joined["rest"] = _behind(self.rest, later.rest, count, len(later.values))
         time = None if self.time is None or later.time is None else (*self.time, *later.time)

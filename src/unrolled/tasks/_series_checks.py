@@ -15,7 +15,7 @@ from unrolled.data.examples import Series
 def must_be_like(example: Series, first: Series) -> None:
     """Raise where it has no value, or where only one of the two has times."""
     if not example.known:
-        raise example.problem(f"no value of the series {example.series!r} is known")
+        raise example.problem(f"no value of {example.title} is known")
     if (example.time is None) != (first.time is None):
         raise example.problem("some series have times and some have none")
 
@@ -27,8 +27,10 @@ def must_be_counts(example: Series) -> None:
     if len(wrong):
         step = int(wrong[0])
         when = "" if example.time is None else f" ({example.time[step]})"
-        what = f"{example.values[step]:g} at step {step + 1}{when} of the series {example.series!r}"
-        raise example.problem(f"{what} is no count, and likelihood=negative_binomial is for counts: 0, 1, 2, …")
+        what = f"{example.values[step]:g} at step {step + 1}{when} of {example.title}"
+        raise example.problem_at(
+            step, f"{what} is no count, and likelihood=negative_binomial is for counts: 0, 1, 2, …"
+        )
 
 
 def must_be_known_ahead(example: Series, horizon: int) -> None:
@@ -36,7 +38,7 @@ def must_be_known_ahead(example: Series, horizon: int) -> None:
     there = enumerate(_known_ahead(example, horizon), 1)
     short = [f"{count} are there for ahead column {k}" for k, count in there if count < horizon]
     if short and example.known:
-        needed = f"of the series {example.series!r} {horizon} rows to come are needed, with what is known ahead"
+        needed = f"of {example.title} {horizon} rows to come are needed, with what is known ahead"
         raise example.problem(f"{needed} and without a value: {', '.join(short)}")
 
 

@@ -253,7 +253,7 @@ def clock_of(example: Series, *, may_lack: bool) -> Clock | None:
     wrong = None if may_lack else clock.gap()
     if wrong is not None:
         hint = "give the missing steps rows without a value, or --set gaps=kept"
-        raise _at(example, NoTime(wrong.place, f"a gap in the series {example.series!r}: {wrong.problem}; {hint}"))
+        raise _at(example, NoTime(wrong.place, f"a gap in {example.title}: {wrong.problem}; {hint}"))
     return clock
 
 
@@ -261,7 +261,7 @@ def _at(example: Series, error: NoTime) -> BadData:
     """The error with the line of its step."""
     if example.origin is None:
         return BadData(f"step {error.place + 1}: {error.problem}")
-    return BadData(error.problem, example.origin.path, example.origin.line + error.place)
+    return example.problem_at(error.place, error.problem)
 
 
 def _between(values: NDArray[Any], start: int, stop: int, fill: float) -> Real:

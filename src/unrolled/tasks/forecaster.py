@@ -173,7 +173,7 @@ class Forecaster(Task):
         o, horizon = self.options, self.sight.horizon
         known = example.known
         if not known:
-            raise example.problem(f"no value of the series {example.series!r} is known")
+            raise example.problem(f"no value of {example.title} is known")
         if self.sight.counts:
             must_be_counts(example)
         clock = clock_of(example, may_lack=o["gaps"] == "kept")
@@ -181,7 +181,7 @@ class Forecaster(Task):
         further = None if clock is None else clock.with_following(steps - len(example.values))
         calendar = np.zeros((steps, 0)) if further is None else further.calendar()
         if calendar.shape[1] != o["calendars"]:
-            raise example.problem(f"the times of {example.series!r} have other steps than those of training")
+            raise example.problem(f"the times of {example.title} have other steps than those of training")
         if len(example.static) != o["statics"]:
             raise example.problem(f"{len(example.static)} static columns where training had {o['statics']}")
         return Encoded(
@@ -345,7 +345,7 @@ class Forecaster(Task):
         found = []
         for said, came in zip(predicted, gold, strict=True):
             if said.forecast is None:
-                raise BadData(f"the series {said.series!r} has no forecast to score")
+                raise BadData(f"{said.title} has no forecast to score")
             encoded = self.encode(replace(came, history=said.known))
             found.append((Window(encoded, said.known), said.forecast.quantiles, 1.0))
         return _backtest.scores(found, self.levels, self.sight.season)

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from unrolled.data.examples import Origin, Series
 from unrolled.data.formats._signal_rows import MISSING
+from unrolled.data.step_lines import StepLines
 from unrolled.errors import BadData, UnknownName
 
 Rows = Iterator[tuple[int, tuple[str, ...]]]
@@ -130,6 +131,7 @@ def _long(rows: Rows, header: tuple[str, ...], columns: Mapping[str, str], where
             observed=_numbers(steps, header, at.observed, where) if at.observed else None,
             static=words,
             origin=Origin(where, first),
+            lines=_lines(steps, where),
             rest={column: tuple(cells[k] for _, cells in steps) for k, column in enumerate(header)},
         )
 
@@ -202,10 +204,15 @@ def _wide(
     else:
         timed = None
     time = None if timed is None else tuple(cells[timed] for _, cells in rows)
+    lines = _lines(rows, where)
     for k, name in enumerate(header):
         if k != timed and (asked is None or name in asked):
             values = _numbers(rows, header, (k,), where)[:, 0]
-            yield Series(values=values, series=name, time=time, origin=Origin(where, rows[0][0]))
+            yield Series(values=values, series=name, time=time, origin=Origin(where, rows[0][0]), lines=lines)
+
+
+def _lines(steps: Sequence[tuple[int, tuple[str, ...]]], where: str | Path) -> tuple[StepLines]:
+    return (StepLines(where, np.array([number for number, _ in steps])),)
 
 
 def _is_time(name: str, cells: Sequence[str]) -> bool:
