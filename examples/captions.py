@@ -13,7 +13,6 @@ Below each word is what it looked at: what was not is dark. With real pictures i
 """
 
 import random
-from collections import Counter
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -66,8 +65,12 @@ for name, test in tests.items():
     found[name] = figures = captioner.evaluate(test)["metrics"]
     print(f"  {name:16}  {figures['word_f1']:13.1%}  {figures['exact_match']:18.1%}")
 kept = tests["green triangles"]
-said = Counter(str(one.caption).split(" at ")[0] for one in captioner.predict(kept))
-print("what it says of green triangles:", ", ".join(f"{words} ({count})" for words, count in said.most_common(3)))
+said = [str(one.caption).split() for one in captioner.predict(kept)]
+right = {
+    what: np.mean([words[place : place + 1] == [true] for words in said])
+    for place, (what, true) in enumerate((("colour", "green"), ("shape", "triangle")), 2)
+}
+print("of green triangles it says", " and ".join(f"the {what} of {share:.0%}" for what, share in right.items()))
 
 shown = [*tests["new pictures"][:3], kept[0]]
 attention(captioner.task, shown, title="what each word looked at", facts={}).save("captions.png")
