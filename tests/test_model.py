@@ -64,7 +64,7 @@ def test_the_public_names_are_these() -> None:
 
 def test_a_class_is_the_same_each_time_and_says_what_it_is() -> None:
     assert Tagger is unrolled.Tagger is model_class("tagger")
-    assert "A tag for each token." in (Tagger.__doc__ or "")
+    assert "A tag for each token, or for each step of numbers." in (Tagger.__doc__ or "")
     assert (Tagger.__name__, Tagger.__module__) == ("Tagger", "unrolled")
 
 
