@@ -87,9 +87,16 @@ def test_a_column_that_is_not_there_is_named() -> None:
     with pytest.raises(UnknownName, match=r"a\.csv \(values\): unknown column 'lpcs'; did you mean 'lpc[12]'"):
         read(STEPS, {**COLUMNS, "values": "lpcs"})
     with pytest.raises(UnknownName, match=r"unknown column 'speakr'; did you mean 'speaker'"):
-        read(STEPS, {**COLUMNS, "label": "speakr"})
+        read(STEPS, {**COLUMNS, "label": "speakr"}, filled=True)
     with pytest.raises(UnknownName, match="unknown column 'label'"):
         read("series,x\na,1\n", {}, filled=True)
+
+
+def test_who_asks_for_labels_need_not_have_their_column() -> None:
+    columns = {"series": "series", "values": "x", "label": "kind"}
+    (found,) = read("series,x\na,1\na,2\n", columns)
+    assert found.label is None
+    assert written([replace(found, label="up")], columns) == "series,x,kind\na,1,up\na,2,up\n"
 
 
 # ---------------------------------------------------------------------------------------------- files of their own

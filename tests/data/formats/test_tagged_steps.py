@@ -133,7 +133,9 @@ def test_a_step_without_a_tag_among_others_is_named_by_its_line(tmp_path: Path) 
     with pytest.raises(BadData, match=r"a\.csv:3: an example without tags"):
         reading.read(path, TaggedSteps, filled=True)
     with pytest.raises(UnknownName, match="phase"):
-        reading.read(path, TaggedSteps, columns={"tags": "phase"})
+        reading.read(path, TaggedSteps, columns={"tags": "phase"}, filled=True)
+    path.write_text("series,x\na,1\n")  # who asks for tags has none
+    assert [e.tags for e in reading.read(path, TaggedSteps, columns={"tags": "phase"})] == [None]
 
 
 def test_a_row_may_name_a_file_of_its_own(tmp_path: Path) -> None:

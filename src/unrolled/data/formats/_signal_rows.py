@@ -50,12 +50,18 @@ class Columns(NamedTuple):
     numbers: tuple[int, ...]
 
 
-def columns_of(header: Sequence[str], columns: Mapping[str, str], where: str | Path, blank: str) -> Columns:
-    """blank: `label` or `tags`. Raises `UnknownName` for a column that is not there, `BadData` where no numbers are."""
+def columns_of(
+    header: Sequence[str], columns: Mapping[str, str], where: str | Path, blank: str, *, filled: bool
+) -> Columns:
+    """blank: `label` or `tags`; filled: whether its column must be there where it was named: who asks for a prediction
+    has none.
+
+    Raises `UnknownName` for a column that is not there, `BadData` where no numbers are.
+    """
     series, label = columns.get("series", "series"), columns.get(blank, blank)
     if series not in header:
         raise UnknownName("column", series, header, f"{where} (series)")
-    if blank in columns and label not in header:
+    if filled and blank in columns and label not in header:
         raise UnknownName("column", label, header, str(where))
     found: list[int] = []
     for name in columns.get("values", "").split(",") if "values" in columns else ():
@@ -78,6 +84,8 @@ def signals(
     columns: Mapping[str, str],
     where: str | Path,
     kind: type[Example],
+    *,
+    filled: bool = False,
 ) -> Iterator[Signal | TaggedSteps]:
     """The series of a table, each as soon as its last row was read.
 
@@ -87,11 +95,12 @@ def signals(
         columns: of the fields, where they are called otherwise.
         where: the table.
         kind: one of `STEPS`.
+        filled: whether labels, or tags, must be there where their column was named.
 
     Raises `BadData` for a series that begins again, a cell that is no number, a label that changes within a series, a
     tag that is empty where others of its series are not.
     """
-    places = columns_of(header, columns, where, kind.blank)
+    places = columns_of(header, columns, where, kind.blank, filled=filled)
     seen: set[str] = set()
     for name, group in groupby(rows, key=lambda row: row[1][places.series]):
         steps = list(group)

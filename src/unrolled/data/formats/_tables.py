@@ -284,7 +284,8 @@ class TextTable(Table):
             if self.example_type is Series:
                 yield from series(tuples, header, self.columns, where)
             else:
-                yield from signals(even(tuples, len(header), where), header, self.columns, where, self.example_type)
+                whole = even(tuples, len(header), where)
+                yield from signals(whole, header, self.columns, where, self.example_type, filled=self.filled)
 
     def _steps(self, example: Example, number: int) -> list[dict[str, str]]:
         """The rows of a series."""
