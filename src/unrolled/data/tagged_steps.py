@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from unrolled.data.examples import Example
 
+UNTAGGED = "where none is known, write one that says so, and name it: `--set ignored_tag=…`"
+"""What to do where a tag is empty."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaggedSteps(Example):
@@ -43,10 +46,7 @@ class TaggedSteps(Example):
             if len(self.tags) != len(self.values):
                 raise self.problem(f"{len(self.tags)} tags where {len(self.values)} are expected, one a step")
             if "" in self.tags:
-                raise self.problem(
-                    f"the tag of step {self.tags.index('') + 1} is empty: where none is known, write one that says so, "
-                    "and name it: `--set ignored_tag=…`"
-                )
+                raise self.problem(f"the tag of step {self.tags.index('') + 1} is empty: {UNTAGGED}")
         return self
 
     def __eq__(self, other: object) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unrolled.data.examples import Origin, Signal
-from unrolled.data.formats._signal_rows import MISSING
+from unrolled.data.formats._signal_rows import value_of
 from unrolled.data.lines import is_blank
 from unrolled.errors import BadData, BadOption
 from unrolled.state import State
@@ -107,7 +107,7 @@ class StepStreamer(Streamer):
         values = []
         for cell in line.split(",") if "," in line else line.split():
             try:
-                values.append(np.nan if cell.strip().lower() in MISSING else float(cell))
+                values.append(value_of(cell))
             except ValueError:
                 raise BadData(f"{cell.strip()!r} where a number is expected", STREAM, self.lines) from None
         return self.reader.encode(Signal(values=np.array([values]), origin=Origin(STREAM, self.lines)), None).values

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.data.examples import Origin, Series
-from unrolled.data.formats._signal_rows import MISSING
+from unrolled.data.formats._signal_rows import MISSING, value_of
 from unrolled.data.step_lines import StepLines
 from unrolled.errors import BadData, UnknownName
 
@@ -219,7 +219,7 @@ def _is_time(name: str, cells: Sequence[str]) -> bool:
     """Whether the first column of the wide layout is the time: it is called so, is no number, or counts the rows."""
     if name.strip().lower() in TIMES or not all(map(_is_number, cells)):
         return True
-    numbers = np.array([_value(cell) for cell in cells])
+    numbers = np.array([value_of(cell) for cell in cells])
     if len(numbers) < 3 or not np.isfinite(numbers).all():
         return False
     apart = np.diff(numbers)
@@ -246,15 +246,10 @@ def _number(text: str, column: str, where: str | Path, line: int) -> float:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        value_of(text)
     except ValueError:
-        return text.strip().lower() in MISSING
+        return False
     return True
-
-
-def _value(text: str) -> float:
-    """What a cell says that is a number, or missing."""
-    return float("nan") if text.strip().lower() in MISSING else float(text)
 
 
 def cells_of(example: Series, number: int, columns: Mapping[str, str]) -> list[dict[str, str]]:
@@ -309,7 +304,7 @@ def _kept(example: Series) -> Mapping[str, Sequence[str]]:
 def _put(row: dict[str, str], column: str, number: float) -> None:
     """A number in its column; a cell that says it already stays as it is spelled."""
     there = row.get(column)
-    if there is None or not _is_number(there) or not _same(_value(there), number):
+    if there is None or not _is_number(there) or not _same(value_of(there), number):
         row[column] = "" if number != number else repr(float(number))
 
 

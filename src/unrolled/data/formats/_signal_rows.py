@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.data.examples import Example, Origin, Signal
-from unrolled.data.tagged_steps import TaggedSteps
+from unrolled.data.tagged_steps import UNTAGGED, TaggedSteps
 from unrolled.errors import BadData, UnknownName
 
 STEPS = (Signal, TaggedSteps)
@@ -137,12 +137,17 @@ def _tags(
         return None
     if "" in tags:
         raise BadData(
-            f"an empty cell in the column {header[place]!r}, where other steps of the series have tags: where none is "
-            "known, write one that says so, and name it: `--set ignored_tag=…`",
+            f"an empty cell in the column {header[place]!r}, where other steps of the series have tags: {UNTAGGED}",
             where,
             steps[tags.index("")][0],
         )
     return tags
+
+
+def value_of(text: str) -> float:
+    """What a cell says, NaN where that is missing. Raises `ValueError` for what is no number."""
+    text = text.strip()
+    return float("nan") if text.lower() in MISSING else float(text)
 
 
 def _numbers(
@@ -155,7 +160,7 @@ def _numbers(
     for at, row in enumerate(texts):
         for k, text in enumerate(row):
             try:
-                values[at, k] = np.nan if text.lower() in MISSING else float(text)
+                values[at, k] = value_of(text)
             except ValueError:
                 column = header[places[k]]
                 raise BadData(

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.data.examples import Example, Origin, Signal
+from unrolled.data.formats._signal_rows import STEPS
 from unrolled.data.formats.base import Format
 from unrolled.data.tagged_steps import TaggedSteps
 from unrolled.errors import BadData, UnknownName
@@ -54,7 +55,7 @@ class NPZ(Format):
     """All examples in one file."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".npz",)
-    holds: ClassVar[tuple[type[Example], ...]] = (Signal, TaggedSteps)
+    holds: ClassVar[tuple[type[Example], ...]] = STEPS
     streamed: ClassVar[bool] = False
     binary: ClassVar[bool] = True
 
@@ -103,7 +104,7 @@ class NPZ(Format):
         return labels
 
     def write_stream(self, examples: Iterable[Example], where: str | Path = "standard output") -> Iterator[bytes]:
-        signals = [example for example in examples if isinstance(example, (Signal, TaggedSteps))]
+        signals = [example for example in examples if isinstance(example, STEPS)]
         kept = [_two(example) for example in signals]
         if len({values.shape[1] for values in kept}) > 1:
             raise BadData("some examples have more features than others, which an array cannot hold", where)
